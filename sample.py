@@ -32,25 +32,27 @@ from sandbox import (Program, UserError, append_record, make_parser, open_to_con
 
 # --- model: decoding ------------------------------------------------------------------------------
 
-def next_tokens(logits, temperature, top_p, uniform):
+def next_tokens(logits, temperature, top_p, uniform, width=64):
     """Nucleus sampling by inversion: the smallest set of tokens with probability top_p,
     then one of it.
 
     logits: (R, V).  uniform: (R,) in [0, 1), or None for greedy.  Returns token ids (R,).
+    The `width` likeliest tokens nearly always hold the nucleus; rows where they do not are sorted.
     """
     if uniform is None:
         return logits.argmax(dim=-1)
     p = (logits / temperature).softmax(dim=-1)                                  # (R, V)
-    # nearly always holds the nucleus, and is cheaper than a sort
-    top, ids = p.topk(min(64, p.shape[-1]), dim=-1)
-    if (top.sum(dim=-1) < top_p).any():
-        top, ids = p.sort(dim=-1, descending=True)
+    top, ids = p.topk(min(width, p.shape[-1]), dim=-1)                          # (R, width)
     cumulative = top.cumsum(dim=-1)
     # tokens kept, at least one
     nucleus = ((cumulative - top) < top_p).sum(dim=-1, keepdim=True)            # (R, 1)
     mass = cumulative.gather(1, nucleus - 1)                                    # (R, 1)
     choice = (cumulative <= uniform[:, None] * mass).sum(dim=-1, keepdim=True)  # (R, 1)
-    return ids.gather(1, choice.minimum(nucleus - 1)).squeeze(1)
+    tokens = ids.gather(1, choice.minimum(nucleus - 1)).squeeze(1)              # (R,)
+    flat = cumulative[:, -1] < top_p
+    if width < p.shape[-1] and flat.any():
+        tokens[flat] = next_tokens(logits[flat], temperature, top_p, uniform[flat], p.shape[-1])
+    return tokens
 
 
 def decode(model, states, mask, uniforms, max_target, temperature, top_p):

@@ -588,21 +588,24 @@ def landlock_ruleset(scratch):
 
 
 # System calls that no contest program needs, as numbers on (x86_64, aarch64): they make memory that no limit
-# counts, reach into other processes or the kernel, or make namespaces, in which one is root again.
+# counts, reach into other processes (their priority included) or the kernel, or make namespaces, in which one is
+# root again.
 DENIED = {"memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29, 194), "semget": (64, 190),
           "msgget": (68, 186), "mq_open": (240, 180), "ptrace": (101, 117), "process_vm_readv": (310, 270),
           "process_vm_writev": (311, 271), "unshare": (272, 97), "setns": (308, 268), "mount": (165, 40),
           "umount2": (166, 39), "open_tree": (428, 428), "fsopen": (430, 430), "keyctl": (250, 219),
           "add_key": (248, 217), "request_key": (249, 218), "io_uring_setup": (425, 425),
-          "userfaultfd": (323, 282), "bpf": (321, 280), "perf_event_open": (298, 241)}
+          "userfaultfd": (323, 282), "bpf": (321, 280), "perf_event_open": (298, 241), "setpriority": (141, 140),
+          "sched_setaffinity": (203, 122), "sched_setparam": (142, 118), "sched_setscheduler": (144, 119),
+          "sched_setattr": (314, 274), "ioprio_set": (251, 30)}
 
 
 def seccomp_filter():
     """A program for the kernel's packet filter that looks at each system call; None on another processor."""
-    machines = {"x86_64": (0, 0xC000003E, 41, 56), "aarch64": (1, 0xC00000B7, 198, 220)}
+    machines = {"x86_64": (0, 0xC000003E, 41, 56, 302), "aarch64": (1, 0xC00000B7, 198, 220, 261)}
     if os.uname().machine not in machines:
         return None
-    column, architecture, socket_call, clone_call = machines[os.uname().machine]
+    column, architecture, socket_call, clone_call, prlimit_call = machines[os.uname().machine]
     load, if_equal, if_at_least, if_any_bit, give = 0x20, 0x15, 0x35, 0x45, 0x06
     allow, refuse, missing = 0x7FFF0000, 0x50000 | errno.EPERM, 0x50000 | errno.ENOSYS
     # A step: (what to do, steps to skip if so, steps to skip if not, value).
@@ -611,6 +614,8 @@ def seccomp_filter():
     for numbers in DENIED.values():
         steps += [(if_equal, 0, 1, numbers[column]), (give, 0, 0, refuse)]
     steps += [(if_equal, 0, 1, 435), (give, 0, 0, missing),  # clone3: the C library falls back to clone
+              (if_equal, 0, 4, prlimit_call), (load, 0, 0, 16), (if_equal, 0, 1, 0),  # its own limits only
+              (give, 0, 0, allow), (give, 0, 0, refuse),
               (if_equal, 0, 4, socket_call), (load, 0, 0, 16), (if_equal, 0, 1, socket.AF_UNIX),
               (give, 0, 0, allow), (give, 0, 0, refuse),
               (if_equal, 0, 3, clone_call), (load, 0, 0, 16), (if_any_bit, 0, 1, 0x7E020000),  # any new namespace
@@ -682,9 +687,12 @@ def set_limit(kind, limit):
 class Cell:
     """Runs one program at a time, in three generations of processes, each a fork of the one before:
 
-    the cell      lives long; holds the namespaces and the clock, drains the pipes, kills
-    the nursery   one for a program: gives up its rights, compiles, forks once for each test
+    the cell      holds the namespaces and the clock, drains the pipes, kills
+    the nursery   has given up its rights; compiles a program, and forks once for each test of it
     the test      runs the candidate's code, on real streams
+
+    The nursery never runs a candidate's code. It goes on to the next program, after all that the last one left has
+    been killed; one that a program could have harmed (by any end but a clean one) is replaced.
     """
 
     def __init__(self, grader, kinds, names):
@@ -730,15 +738,13 @@ class Cell:
             except EOFError:
                 return
             if word == "program":
-                self.end_nursery()
-                self.program = rest
+                self.program, = rest
             elif word == "test":
                 send(self.grader, self.run_test(*rest))
 
     def confine(self):
         """Give up, for this process and all that it forks, what no candidate needs."""
         set_limit(resource.RLIMIT_AS, self.own_space + self.memory)
-        set_limit(resource.RLIMIT_CPU, math.ceil(self.time_limit) + 1)
         set_limit(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
         if self.ruleset is not None:
             libc("syscall", 446, self.ruleset, 0)  # landlock_restrict_self
@@ -748,11 +754,13 @@ class Cell:
         self.protect()
 
     def start_nursery(self):
-        self.nursery_socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.nursery_socket, theirs = socket.socketpair()
+        self.nursery_program = None  # what it has compiled
         if fork() == 0:
             os.dup2(theirs.fileno(), 3)  # in place of the socket to the grader
             try:
                 self.confine()
+                os.chdir(self.scratch)
                 os.closerange(4, 4096)
                 self.nursery(socket.socket(fileno=3))
             except BaseException as error:
@@ -762,23 +770,27 @@ class Cell:
         theirs.close()
 
     def nursery(self, cell):
-        """Compile; then, for each four file descriptors that come, run a test on them and say how it ended."""
-        code, kind, apps = self.program
-        os.chdir(self.scratch)
-        compiled = refusal = None
-        try:
-            compiled = compile_program(code, apps)
-        except Exception as error:
-            refusal = f"refused {type(error).__name__}".encode()
+        """For each message and four file descriptors: compile the program that the message holds, if any; then run a
+        test of the last program on the descriptors, and say how it ended."""
         sys.argv = ["solution.py"]
-        module = types.ModuleType("__main__" if kind == "stdin" else "solution")
-        sys.modules[module.__name__] = module
-        if kind == "call" or apps:
-            module.__builtins__ = self.preamble  # found where Python's own names are
         while True:
-            descriptors = socket.recv_fds(cell, 1, 4)[1]
+            _, descriptors, *_ = socket.recv_fds(cell, 1, 4)
             if not descriptors:
                 os._exit(0)
+            program = receive(cell)
+            if program:
+                for name in ("__main__", "solution"):
+                    sys.modules.pop(name, None)
+                code, kind, apps = program
+                module = types.ModuleType("__main__" if kind == "stdin" else "solution")
+                sys.modules[module.__name__] = module
+                if kind == "call" or apps:
+                    module.__builtins__ = self.preamble  # found where Python's own names are
+                compiled = refusal = None
+                try:
+                    compiled = compile_program(code, apps)
+                except Exception as error:
+                    refusal = f"refused {type(error).__name__}".encode()
             pid = 0 if refusal else fork()
             if pid < 0:
                 raise OSError("cannot fork")
@@ -796,6 +808,7 @@ class Cell:
         for number, descriptor in enumerate(descriptors):
             os.dup2(descriptor, number, inheritable=number < 3)
         os.closerange(4, MAX_OPEN_FILES)
+        set_limit(resource.RLIMIT_CPU, math.ceil(self.time_limit) + 1)
         gc.enable()
         stdout, status, raised = sys.stdout, 0, None
         try:
@@ -837,6 +850,8 @@ class Cell:
             os.set_blocking(end, False)
         try:
             socket.send_fds(self.nursery_socket, [b"!"], [source, out_end, err_end, wire_end.fileno()])
+            send(self.nursery_socket, self.program if self.program is not self.nursery_program else None)
+            self.nursery_program = self.program
         except OSError:  # the nursery died; the loop will read that
             pass
         for end in (source, out_end, err_end, wire_end.detach()):
@@ -882,11 +897,11 @@ class Cell:
                 next_look = now + POLL
                 how = "Timeout" if now >= deadline else self.excess()
         os.close(out), os.close(err), wire.close()
-        if how not in ("ended", "refused"):
-            self.end_nursery()
         if os.listdir(self.scratch):
             self.end_nursery()
             self.renew_scratch()
+        elif how not in ("ended", "refused") or len(self.program[0]) > 1 << 16:  # its compilation left much behind
+            self.end_nursery()
         return how, status, bytes(stdout), reply
 
     def report(self):
@@ -999,7 +1014,9 @@ def cell_main(grader, numpy):
     if os.geteuid() == 0 and works(become_nobody):
         become_nobody()  # the kernel limits the number of processes of a user, but not of root
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a candidate may send one: no exception in the nursery
     gc.collect(), gc.disable(), gc.freeze()  # a collection in a fork would copy every page
+    LIBC.malloc_trim(0)  # each page less is a page that no fork has to copy
     for kinds in (list(NAMESPACES), [kind for kind in NAMESPACES if kind != "pid"], []):
         pid = os.fork()
         if pid == 0:
@@ -1057,8 +1074,8 @@ class Grader:
         kind, total = self.tests["kind"], len(self.tests["inputs"])
         verdict, passed, run, numpy = None, 0, 0, NUMPY.search(code) is not None
         one_test = {"stdin": self.stdin_test, "call": self.call_test, "code": self.code_test}[kind]
-        program = ("program", code, "stdin" if kind == "stdin" else "call", self.options["compare"] == "apps")
-        send(self.cell(numpy), program)
+        program = (code, "stdin" if kind == "stdin" else "call", self.options["compare"] == "apps")
+        send(self.cell(numpy), ("program", program))
         for given, expected in zip(self.tests["inputs"], self.tests["outputs"]):
             found = one_test(self.cell(numpy), given, expected)
             if found and found[0] == "compile_error":

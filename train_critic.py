@@ -145,6 +145,15 @@ def token_values(critic, batch):
 
 
 @torch.no_grad()
+def prefix_predictions(critic, batch):
+    """softmax(Linear(MaxPool(h_1 .. h_t))), (B, 1 + T, 4): what the critic predicts (Eq. 9) if the
+    program ends at w_t; [:, 0] has read D alone."""
+    h = critic.states(batch)                                                       # (B, 1 + T, d)
+    pooled = torch.cat([h[:, :1], h[:, 1:].cummax(dim=1).values], dim=1)
+    return critic.head(pooled).float().softmax(dim=-1)
+
+
+@torch.no_grad()
 def q_hat(critic, batch):
     """q_hat_phi(w_t) = v_hat_t[u], (B, T): how strongly the critic, having read w_t,
     expects the outcome that came."""
@@ -180,16 +189,18 @@ def report(critic, items, tokenizer, batch_size, device):
     """What the critic says of programs that it never saw, as a dict of plain numbers."""
     critic.eval()
     items = sorted(items, key=lambda item: len(item[1]) + len(item[2]))
-    predicted, u, prefix = [], [], []
+    predicted, u, prefix, token = [], [], [], []
     for i in range(0, len(items), batch_size):
         batch = critic_batch(items[i:i + batch_size], tokenizer, device)
         with autocast(device):
             predicted += critic(batch).argmax(dim=1).tolist()
+            p = prefix_predictions(critic, batch)[..., Outcome.PASSED_TEST]             # (B, 1 + T)
             v = token_values(critic, batch)[..., Outcome.PASSED_TEST]                   # (B, 1 + T)
         u += batch["u"].tolist()
         lengths = batch["program_mask"].sum(dim=1)
-        prefix += torch.stack([v.gather(1, (share * lengths / 4).long()[:, None])[:, 0]
-                               for share in range(5)], dim=1).tolist()
+        quarters = torch.stack([(s * lengths / 4).long() for s in range(5)], dim=1)     # (B, 5)
+        prefix += p.gather(1, quarters).tolist()
+        token += v.gather(1, quarters).tolist()
     confusion = np.zeros((len(Outcome), len(Outcome)), dtype=int)
     np.add.at(confusion, (u, predicted), 1)
     passed = [x == Outcome.PASSED_TEST for x in u]
@@ -203,11 +214,11 @@ def report(critic, items, tokenizer, batch_size, device):
             "recall": {o.label: share(int(confusion[o, o]), int(confusion[o].sum()))
                        for o in Outcome},
             "confusion": confusion.tolist(),
-            "prefix": [
-                {"share_read": s / 4, "mean_p_passed": float(np.mean([row[s] for row in prefix])),
-                 "passed": float(np.mean(passed)), "auc": auc([row[s] for row in prefix], passed),
-                 "calibration_error": calibration_error([row[s] for row in prefix], passed)}
-                for s in range(5)]}
+            "passed": float(np.mean(passed)),
+            **{name: [{"share_read": s / 4, "mean_p_passed": float(p.mean()), "auc": auc(p, passed),
+                       "calibration_error": calibration_error(p, passed)}
+                      for s, p in enumerate(np.array(rows).T)]
+               for name, rows in (("prefix", prefix), ("token", token))}}
 
 
 def print_report(r):
@@ -219,11 +230,13 @@ def print_report(r):
     for o, row in zip(labels, r["confusion"]):
         print(f"{o:16}{r['precision'][o] or 0:10.3f}{r['recall'][o] or 0:8.3f}   "
               + "".join(f"{n:20d}" for n in row))
-    print("value of a prefix, p(passed): share of the program read, mean value, share passed, "
-          "AUC, calibration error")
-    for row in r["prefix"]:
-        print(f"{row['share_read']:8.0%}{row['mean_p_passed']:10.3f}{row['passed']:10.3f}"
-              f"{row['auc'] or 0:10.3f}{row['calibration_error']:10.3f}")
+    print(f"p(passed), of which {r['passed']:.3f} passed, after a share of the program has been read:\n"
+          f"{'':8}{'predicted from all states so far':>40}{'value of the last token':>40}\n"
+          f"{'read':>8}" + f"{'mean':>16}{'AUC':>8}{'calib. error':>16}" * 2)
+    for prefix, token in zip(r["prefix"], r["token"]):
+        print(f"{prefix['share_read']:8.0%}" + "".join(
+            f"{row['mean_p_passed']:16.3f}{row['auc'] or 0:8.3f}{row['calibration_error']:16.3f}"
+            for row in (prefix, token)))
 
 
 # --- training loop --------------------------------------------------------------------------------

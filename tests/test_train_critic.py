@@ -5,7 +5,7 @@ import torch
 
 from sandbox import Outcome, Problem, Program
 from train_critic import (Critic, auc, calibration_error, critic_batch, critic_items, critic_loss,
-                          max_pool, q_hat, token_values)
+                          max_pool, prefix_predictions, q_hat, token_values)
 from pretrain_ntp import load_model
 
 
@@ -59,6 +59,18 @@ def test_q_hat_reads_the_observed_outcome_from_the_state_that_consumed_the_token
     torch.testing.assert_close(q_changed[0, 0], q[0, 0], atol=1e-5, rtol=0)
     assert (q_changed[0, 1] - q[0, 1]).abs() > 1e-4
     assert not q.requires_grad
+
+
+def test_the_prediction_from_a_prefix_is_that_of_the_program_which_ends_there(critic):
+    """Catches a prefix that sees what follows it, or a whole program read otherwise than in training."""
+    tokenizer, model = critic
+    batch = critic_batch(ITEMS, tokenizer, "cpu")
+    p = prefix_predictions(model, batch)
+    assert p.shape == (2, 5, 4)
+    for ids, t in (([10, 11], 2), ([10, 11, 12, 1], 4)):
+        ended = critic_batch([("a", ITEMS[0][1], ids, 3)], tokenizer, "cpu")
+        with torch.no_grad():
+            torch.testing.assert_close(p[0, t], model(ended)[0].softmax(dim=-1), atol=1e-5, rtol=0)
 
 
 def test_a_saved_critic_gives_the_same_logits(critic, tmp_path):
