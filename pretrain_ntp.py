@@ -450,7 +450,7 @@ def train(args):
     tokenizer, model = load_model(checkpoint or args.init, device, texts)
     train_pairs, held_out_pairs = make_pairs(args, tokenizer)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=args.weight_decay,
-                                  fused=device.type == "cuda")
+                                  fused=True)
     step, running = (load_state(checkpoint, args.out, optimizer) if checkpoint
                      else (0, {"loss": 0.0, "tokens": 0, "steps": 0, "all_tokens": 0}))
     if not checkpoint:

@@ -268,7 +268,7 @@ def train(args):
     weights = torch.tensor(len(train_items) / (len(Outcome) * np.maximum(counts, 1)),
                            dtype=torch.float32, device=device) ** args.class_weight
     optimizer = torch.optim.AdamW(critic.parameters(), lr=args.lr, weight_decay=args.weight_decay,
-                                  fused=device.type == "cuda")
+                                  fused=True)
     step, running = (load_state(checkpoint, args.out, optimizer) if checkpoint
                      else (0, {"loss": 0.0, "right": 0, "tokens": 0, "items": 0, "steps": 0}))
     if not checkpoint:

@@ -159,7 +159,7 @@ def train(args):
         raise UserError("--held-out leaves no problem to measure on; give a larger share")
 
     optimizer = torch.optim.AdamW(actor.parameters(), lr=args.lr, weight_decay=args.weight_decay,
-                                  fused=device.type == "cuda")
+                                  fused=True)
     empty = {"loss_ce": 0.0, "loss_rl": 0.0, "weight": 0.0, "tokens": 0, "steps": 0}
     step, running = load_state(checkpoint, args.out, optimizer) if checkpoint else (0, dict(empty))
     if not checkpoint:

@@ -85,7 +85,7 @@ def test_a_long_statement_loses_its_end_and_never_the_tail_of_the_prompt(tiny_mo
 @pytest.mark.parametrize("text", ["x != y\n\tif a :\n", "print('€ \\n')", "1234567",
                                   "  \n\n   a  "])
 def test_any_text_survives_the_tokenizer(tiny_model, text):
-    """Catches clean-up of spaces, which turns ` != ` into `!= ` in the released samples."""
+    """Catches a space put in front, or a tokenizer that cleans spaces up (` != ` was `!= ` there)."""
     tokenizer, _ = load_model(tiny_model, CPU)
     assert decode_program(tokenizer, encode_program(tokenizer, text, 999)) == text
 

@@ -32,11 +32,13 @@ def test_a_wide_nucleus_is_not_cut_at_the_64_likeliest_tokens():
 
 @pytest.fixture(scope="module")
 def model(tiny_model):
-    """The tiny model with its end-of-sequence token made likelier,
-    so that programs end at different lengths."""
+    """The tiny model with larger weights, its end-of-sequence token's most of all,
+    so that some programs end, at different lengths."""
     _, model = load_model(tiny_model, CPU)
     with torch.no_grad():
-        model.shared.weight *= 3
+        for weight in model.decoder.block.parameters():
+            weight *= 4
+        model.shared.weight[model.config.eos_token_id] *= 6
     return model.eval()
 
 
@@ -45,8 +47,10 @@ PROMPTS = [[5, 6, 7], [40, 41, 42, 43, 44, 45], [9]]
 
 def test_greedy_programs_are_token_for_token_those_of_transformers(model):
     """Catches a cache that mixes rows up when finished ones leave the batch."""
-    ours = generate(model, PROMPTS, 1, 30, method="greedy", batch_size=2)
-    ids, mask = pad(PROMPTS, 0)
+    prompts = PROMPTS + [[i, i + 3] for i in range(10, 50)]
+    ours = generate(model, prompts, 1, 30, method="greedy", batch_size=16)
+    assert len({len(ids) for ids, in ours}) > 2
+    ids, mask = pad(prompts, 0)
     theirs = model.generate(input_ids=ids, attention_mask=mask, do_sample=False,
                             max_new_tokens=30)[:, 1:].tolist()
     eos = model.config.eos_token_id

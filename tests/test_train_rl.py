@@ -58,7 +58,7 @@ def test_a_constant_baseline_leaves_the_expected_gradient_unchanged():
     torch.testing.assert_close(policy.expected_gradient(0.7), policy.expected_gradient(0.0))
 
 
-LOG_P = torch.tensor([[-1.0, -2.0, -3.0], [-4.0, -5.0, 0.0]])
+LOG_P = torch.tensor([[-1.0, -2.0, -3.0], [-4.0, -5.0, -7.0]])
 MASK = torch.tensor([[True, True, True], [True, True, False]])  # the second program has two tokens
 R_S, R_B = torch.tensor([1.0, -0.6]), torch.tensor([-0.3, 1.0])  # returns 1.3 and -1.6
 
@@ -91,13 +91,14 @@ def test_equal_rewards_give_no_gradient_and_weights_carry_none():
 
 
 def test_the_bound_shrinks_only_negative_returns_that_became_unlikely():
-    """Catches a bound on the positive branch.
-    The second program is e^-3 times as likely as at the start."""
-    log_p = LOG_P.clone().requires_grad_()
-    start = torch.tensor([[-9.0, -9.0, -9.0], [-2.5, -3.5, 5.0]])
-    policy_gradient_loss(log_p, MASK, R_S, R_B, torch.ones(2, 3), start).backward()
+    """Catches a bound on the positive branch, and one that enlarges.
+    p is e^-3 of p_start in the first two programs, and e^15 of it in the third."""
+    log_p = torch.tensor([[-1.0, -2.0]] * 3, requires_grad=True)
+    start = torch.tensor([[0.0, 0.0], [0.0, 0.0], [-9.0, -9.0]])
+    r_s, r_b = torch.tensor([1.0, -0.6, -0.6]), torch.tensor([-0.3, 1.0, 1.0])
+    policy_gradient_loss(log_p, torch.ones(3, 2), r_s, r_b, torch.ones(3, 2), start).backward()
     torch.testing.assert_close(
-        log_p.grad, torch.tensor([[-1.3] * 3, [1.6 * torch.e ** -3] * 2 + [0]]) / 5)
+        log_p.grad, torch.tensor([[-1.3] * 2, [1.6 * torch.e ** -3] * 2, [1.6] * 2]) / 6)
 
 
 class Words:
