@@ -120,12 +120,17 @@ def collate(pairs, tokenizer, device):
 
 
 def bucket(lengths, batch_size, rng):
-    """Indices in batches of like length, in random order: little padding, and every item once."""
-    order = rng.permutation(len(lengths))
-    chunk = 32 * batch_size  # sorted inside chunks only, so that batches differ from epoch to epoch
-    order = np.concatenate([sorted(order[i:i + chunk], key=lambda j: lengths[j])
-                            for i in range(0, len(order), chunk)])
-    batches = [order[i:i + batch_size].tolist() for i in range(0, len(order), batch_size)]
+    """Indices in batches of like length, in random order: little padding, and every item once.
+
+    lengths: (source, target) of every item. Random parts of 64 batches are sorted by source length
+    and cut in eight, each of which is sorted by target length and cut into batches.
+    """
+    order, batches = rng.permutation(len(lengths)).tolist(), []
+    for i in range(0, len(order), 64 * batch_size):
+        part = sorted(order[i:i + 64 * batch_size], key=lambda j: lengths[j][0])
+        for k in range(0, len(part), 8 * batch_size):
+            like = sorted(part[k:k + 8 * batch_size], key=lambda j: lengths[j][1])
+            batches += [like[m:m + batch_size] for m in range(0, len(like), batch_size)]
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
@@ -466,7 +471,7 @@ def train(args):
         # the order is a pure function of (seed, epoch), so that a resumed run goes on where it was
         if epoch != order_epoch:
             pairs = train_pairs(epoch)
-            batches = bucket([len(s) + len(t) for s, t in pairs], args.batch_size,
+            batches = bucket([(len(s), len(t)) for s, t in pairs], args.batch_size,
                              np.random.default_rng([args.seed, epoch]))
             order_epoch = epoch
         batch = collate([pairs[i] for i in batches[position]], tokenizer, device)

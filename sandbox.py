@@ -779,11 +779,10 @@ class Cell:
                 os._exit(0)
             program = receive(cell)
             if program:
-                for name in ("__main__", "solution"):
-                    sys.modules.pop(name, None)
                 code, kind, apps = program
                 module = types.ModuleType("__main__" if kind == "stdin" else "solution")
-                sys.modules[module.__name__] = module
+                sys.modules.pop("solution", None)
+                sys.modules["__main__"] = sys.modules[module.__name__] = module
                 if kind == "call" or apps:
                     module.__builtins__ = self.preamble  # found where Python's own names are
                 compiled = refusal = None

@@ -282,7 +282,7 @@ def train(args):
         per_epoch = -(-len(train_items) // args.batch_size)
         epoch, position = divmod(step - 1, per_epoch)
         if epoch != order_epoch:  # a pure function of (seed, epoch)
-            batches = bucket([len(item[1]) + len(item[2]) for item in train_items],
+            batches = bucket([(len(item[1]), len(item[2])) for item in train_items],
                              args.batch_size, np.random.default_rng([args.seed, epoch]))
             order_epoch = epoch
         batch = critic_batch([train_items[i] for i in batches[position]], tokenizer, device)

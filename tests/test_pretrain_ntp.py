@@ -91,12 +91,14 @@ def test_any_text_survives_the_tokenizer(tiny_model, text):
 
 
 def test_every_item_is_in_one_batch_and_batches_are_of_like_length():
-    """Catches lost remainders and wasted padding."""
-    lengths = [i % 50 for i in range(103)]
+    """Catches lost remainders and wasted padding: of sources, of targets, or (sorted by the sum) of both."""
+    lengths = [(20 + i % 50, 20 + 7 * i // 50 % 50) for i in range(1003)]
     batches = bucket(lengths, 10, np.random.default_rng(0))
-    assert sorted(i for batch in batches for i in batch) == list(range(103))
-    assert max(max(lengths[i] for i in batch) - min(lengths[i] for i in batch)
-               for batch in batches) <= 6
+    assert sorted(i for batch in batches for i in batch) == list(range(1003))
+    assert len(batches) == 101
+    for side in (0, 1):
+        padded = sum(len(batch) * max(lengths[i][side] for i in batch) for batch in batches)
+        assert padded < 1.1 * sum(length[side] for length in lengths)
 
 
 # --- the loss -------------------------------------------------------------------------------------
