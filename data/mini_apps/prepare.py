@@ -533,7 +533,7 @@ def main(argv=None):
                              {1: 4, 2: 28, 3: 6, 4: 1}, 1 / 3, lambda chain: not held_out(chain),
                              repeats=12)
     test, _ = make_split(random.Random(f"test {args.seed}"), "test", args.test,
-                         {2: 32, 3: 6, 4: 1}, 1, held_out, repeats=2, forbidden=seen)
+                         {2: 100, 3: 6, 4: 1}, 1, held_out, repeats=2, forbidden=seen)
     write_jsonl(os.path.join(HERE, "train.jsonl"), train)
     write_jsonl(os.path.join(HERE, "test.jsonl"), test)
     solved = sum(bool(problem["solutions"]) for problem in train)
