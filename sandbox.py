@@ -1040,7 +1040,7 @@ class Grader:
     """Grades one program at a time, on one cell for most programs and another that holds numpy."""
 
     def __init__(self, judge):
-        self.options, self.cells, self.holds = receive(judge), {}, {}
+        self.options, self.cells, self.examiners, self.holds = receive(judge), {}, {}, {}
         preamble()  # what test_code may use, imported once
         self.cell(numpy=False)
         send(judge, self.holds)
@@ -1105,31 +1105,41 @@ class Grader:
 
     def code_test(self, cell, *_):
         """Run test_code in a fork, since what it does with a candidate's answers may not end."""
-        ours, theirs = socket.socketpair()
-        pid = fork()
-        if pid == 0:
-            try:
-                resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
-                send(theirs, examine(cell, self.test_code, self.names))
-            except EOFError:  # the cell died: a failure of ours
-                send(theirs, None)
-            finally:
-                os._exit(0)
-        theirs.close()
-        ours.settimeout(self.options["time_limit"] + 2)
+        pid, examiner = self.examiner(cell)
+        examiner.settimeout(self.options["time_limit"] + 2)
         try:
-            verdict = receive(ours)
-            if verdict is None:
-                raise SystemExit
-            return verdict or None
+            send(examiner, (self.test_code, self.names))
+            verdict = receive(examiner)
         except (EOFError, OSError) as error:  # the cell may be in the middle of a session: a new one next time
             process, cell = self.cells.pop(next(key for key, value in self.cells.items() if value[1] is cell))
+            del self.examiners[cell]
+            os.kill(pid, signal.SIGKILL), os.waitpid(pid, 0), examiner.close()
             cell.close(), process.kill(), process.wait()
             return "runtime_error", "Timeout" if isinstance(error, TimeoutError) else "Killed"
-        finally:
-            ours.close()
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+        if verdict is None:
+            raise SystemExit
+        return verdict or None
+
+    def examiner(self, cell):
+        """(process id, socket) of the fork that runs test code against this cell's programs."""
+        if cell not in self.examiners:
+            ours, theirs = socket.socketpair()
+            pid = fork()
+            if pid == 0:
+                try:
+                    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+                    resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+                    while True:
+                        test_code, names = receive(theirs)
+                        preamble()["random"].seed(0)
+                        send(theirs, examine(cell, test_code, names))
+                except EOFError:  # the cell died: a failure of ours
+                    send(theirs, None)
+                finally:
+                    os._exit(0)
+            theirs.close()
+            self.examiners[cell] = pid, ours
+        return self.examiners[cell]
 
 
 def ending(how, status, reply):
