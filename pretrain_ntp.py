@@ -122,15 +122,16 @@ def collate(pairs, tokenizer, device):
 def bucket(lengths, batch_size, rng):
     """Indices in batches of like length, in random order: little padding, and every item once.
 
-    lengths: (source, target) of every item. Random parts of 64 batches are sorted by source length
-    and cut in eight, each of which is sorted by target length and cut into batches.
+    lengths: (source, target) of every item. Random parts of eight batches are halved by source length
+    and each half is sorted by target length. Larger parts would pad less, but items of like length are
+    alike (in mini-APPS: the same steps), and batches of them teach less.
     """
     order, batches = rng.permutation(len(lengths)).tolist(), []
-    for i in range(0, len(order), 64 * batch_size):
-        part = sorted(order[i:i + 64 * batch_size], key=lambda j: lengths[j][0])
-        for k in range(0, len(part), 8 * batch_size):
-            like = sorted(part[k:k + 8 * batch_size], key=lambda j: lengths[j][1])
-            batches += [like[m:m + batch_size] for m in range(0, len(like), batch_size)]
+    for i in range(0, len(order), 8 * batch_size):
+        part = sorted(order[i:i + 8 * batch_size], key=lambda j: lengths[j][0])
+        for k in range(0, len(part), 4 * batch_size):
+            half = sorted(part[k:k + 4 * batch_size], key=lambda j: lengths[j][1])
+            batches += [half[m:m + batch_size] for m in range(0, len(half), batch_size)]
     return [batches[i] for i in rng.permutation(len(batches))]
 
 

@@ -1,0 +1,113 @@
+"""The paper's Tables 2 (returns) and 3 (objectives) on mini-APPS, over seeds, from one warm start.
+
+    bash demo.sh                                                # makes the warm start, its judged samples and the critic
+    python bench/tables.py --table 3 --seeds 0 1 2              # writes results/table3.md
+    python bench/tables.py --table 3 --seeds 0 --rows ce ce+rl  # a part of it; what is done is not done again
+
+Reads    --demo: demo.sh's folder. Every row trains `train_rl.py` for the same number of steps and batches from the same
+         warm start, then draws and judges the same number of programs for each test problem.
+Writes   --work/ROW-SEED/ (a run and its programs), and the table: pass@k in percent, its mean over seeds and 95 %
+         interval (bootstrap over seeds and problems), the difference to the first row, paired by problem and seed, and the
+         paper's own numbers (CodeT5-770M, APPS, beam search: to be compared by their order only).
+"""
+import argparse
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, ROOT)
+from evaluate import count_passed, pass_at_k
+from sandbox import read_programs
+
+KS = (1, 5, 10)
+DATA = os.path.join(ROOT, "data", "mini_apps")
+LENGTHS = ["--max-source", "320", "--max-target", "256"]
+# row: flags of train_rl.py, and the paper's pass@1 and pass@5 over all difficulties
+TABLES = {
+    "2": {"A baseline": (["--returns", "baseline"], "1.62", "2.44"),
+          "B critic": (["--returns", "critic"], "1.36", "1.94"),
+          "C baseline + decay": (["--returns", "decay"], "1.64", "2.58"),
+          "D baseline + critic": (["--returns", "baseline+critic"], "2.20", "3.10")},
+    "3": {"warm start": (None, "2.00", "2.90"),
+          "ce": (["--objective", "ce"], "1.50", "2.26"),
+          "ce+samples": (["--objective", "ce+samples"], "1.76", "2.66"),
+          "rl": (["--objective", "rl", "--returns", "critic", "--bound", "positive"], "1.64", "2.56"),
+          "ce+rl": (["--objective", "ce+rl", "--returns", "critic", "--bound", "positive"], "2.20", "3.10")}}
+
+
+def stage(script, *flags):
+    subprocess.run([sys.executable, os.path.join(ROOT, script), *flags], check=True)
+
+
+def judged_programs(problems, model, out, seed, *flags, split="test"):
+    """Draw programs and judge them, or continue where a killed run was; returns the judged file."""
+    stage("sample.py", "--model", model, "--problems", problems, "--out", f"{out}/{split}.jsonl", "--seed", str(seed),
+          *LENGTHS, *flags)
+    stage("evaluate.py", "--problems", problems, "--programs", f"{out}/{split}.jsonl", "--out", f"{out}/{split}_judged.jsonl")
+    return f"{out}/{split}_judged.jsonl"
+
+
+def passes(path):
+    """(problems, len(KS)): pass@k of every problem, in the order of their ids."""
+    counts = count_passed(read_programs(path))
+    return np.array([[pass_at_k(*counts[key], k) for k in KS] for key in sorted(counts)])
+
+
+def interval(values, resamples=2000):
+    """`mean [low, high]` in percent of `values` (seeds, problems): both are resampled."""
+    rng = np.random.default_rng(0)
+    seeds, problems = values.shape
+    means = [values[np.ix_(rng.integers(seeds, size=seeds), rng.integers(problems, size=problems))].mean()
+             for _ in range(resamples)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return f"{100 * values.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--table", choices=TABLES, required=True)
+    p.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="(default: 0 to 4)")
+    p.add_argument("--rows", nargs="+", help="only these rows (default: all)")
+    p.add_argument("--demo", default="runs/demo", help="what demo.sh has made (default: runs/demo)")
+    p.add_argument("--work", default="runs/tables", help="the rows' runs (default: runs/tables)")
+    p.add_argument("--steps", type=int, default=200, help="steps of every row (default: 200)")
+    p.add_argument("--num-programs", type=int, default=10, help="programs for each test problem (default: 10)")
+    args = p.parse_args()
+    rows = {row: TABLES[args.table][row] for row in args.rows or TABLES[args.table]}
+    train, test = f"{DATA}/train.jsonl", f"{DATA}/test.jsonl"
+    samples, warm_start = [f"{args.demo}/samples_judged.jsonl"], f"{args.demo}/warmstart"
+    number = ["--num-programs", str(args.num_programs)]
+    if args.table == "2":  # the baselines
+        samples.append(judged_programs(train, warm_start, args.work, 0, "--greedy", split="greedy"))
+    found = {}
+    for row, (flags, *_) in rows.items():
+        for seed in args.seeds:
+            out, model = f"{args.work}/{row.replace(' ', '-')}-{seed}", warm_start
+            os.makedirs(out, exist_ok=True)
+            if flags is not None:
+                model = f"{out}/actor"
+                stage("train_rl.py", "--init", warm_start, "--critic", f"{args.demo}/critic", "--problems", train,
+                      "--programs", *samples, "--out", model, "--steps", str(args.steps), "--batch-size", "32",
+                      "--lr", "1e-3", "--warmup", "10", "--seed", str(seed), *LENGTHS, *flags)
+            found.setdefault(row, []).append(passes(judged_programs(test, model, out, seed, *number)))
+    found = {row: np.stack(values) for row, values in found.items()}  # (seeds, problems, KS)
+    first = next(iter(found))
+    lines = ["| | " + " | ".join(f"pass@{k}" for k in KS) + f" | pass@1 minus {first} | each seed | paper's pass@1, pass@5 |",
+             "|---" * (len(KS) + 4) + "|"]
+    for row, values in found.items():
+        difference = values[..., 0] - found[first][..., 0]
+        lines.append("| " + " | ".join([
+            row, *(interval(values[..., i]) for i in range(len(KS))), "" if row == first else interval(difference),
+            "" if row == first else " ".join(f"{100 * d:+.1f}" for d in difference.mean(axis=1)), ", ".join(rows[row][1:])]) + " |")
+    os.makedirs("results", exist_ok=True)
+    with open(f"results/table{args.table}.md", "w") as file:
+        file.write(f"Table {args.table}, {len(args.seeds)} seeds, {args.num_programs} programs for each of "
+                   f"{values.shape[1]} test problems\n\n" + "\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
