@@ -49,7 +49,7 @@ MIXES = {name: [(PROBLEM, code) for code in codes] for name, codes in MIXES.item
 
 
 def real_mix(paths, rng):
-    """(problem, code) from files: first solutions to what is tested on stdin or by code; every fifth program is wrong."""
+    """(problem, code) from files: first solutions to what is tested on stdin or by code; every fifth is wrong."""
     mix = [(problem, problem.solutions[0]) for path in paths for problem in read_problems(path).values()
            if problem.solutions and (tests_of(problem, "hidden") or {}).get("kind") in ("stdin", "code")]
     rng.shuffle(mix)
@@ -58,7 +58,7 @@ def real_mix(paths, rng):
 
 def ours(jobs, workers):
     with Judge(workers=workers, time_limit=LIMIT) as judge:
-        list(judge.run((PROBLEM, Program("add", f"{TRIVIAL}  # {i}")) for i in range(workers)))  # start-up is not counted
+        list(judge.run((PROBLEM, Program("add", f"{TRIVIAL}  # {i}")) for i in range(workers)))  # not counted
         start = time.perf_counter()
         tests = sum(done.tests_run for _, done in judge.run((problem, Program("add", code)) for problem, code in jobs))
         return time.perf_counter() - start, tests
@@ -132,7 +132,8 @@ def main():
     if args.problems:
         MIXES["realistic"] = real_mix(args.problems, random.Random(0))
     for mix, choices in MIXES.items():
-        jobs = [(problem, f"{code}\n# {i}") for i, (problem, code) in zip(range(args.programs), itertools.cycle(choices))]
+        jobs = [(problem, f"{code}\n# {i}")
+                for i, (problem, code) in zip(range(args.programs), itertools.cycle(choices))]
         share = jobs[:max(10, args.programs // 5)]  # the slow ways get a fifth of the programs
         print(f"{mix}, {args.programs} programs; floor: fork + wait {floor() * 1e3:.2f} ms")
         ways = {"ours, 1 worker": lambda: ours(jobs, 1), "ours, 2 workers": lambda: ours(jobs, 2),

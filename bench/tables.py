@@ -1,14 +1,14 @@
 """The paper's Tables 2 (returns) and 3 (objectives) on mini-APPS, over seeds, from one warm start.
 
-    bash demo.sh                                                # makes the warm start, its judged samples and the critic
+    bash demo.sh                                                # makes the warm start, its samples and the critic
     python bench/tables.py --table 3 --seeds 0 1 2              # writes results/table3.md
     python bench/tables.py --table 3 --seeds 0 --rows ce ce+rl  # a part of it; what is done is not done again
 
 Reads    --demo: demo.sh's folder. Every row trains `train_rl.py` for the same number of steps and batches from the same
          warm start, then draws and judges the same number of programs for each test problem.
 Writes   --work/ROW-SEED/ (a run and its programs), and the table: pass@k in percent, its mean over seeds and 95 %
-         interval (bootstrap over seeds and problems), the difference to the first row, paired by problem and seed, and the
-         paper's own numbers (CodeT5-770M, APPS, beam search: to be compared by their order only).
+         interval (bootstrap over seeds and problems), the difference to the first row, paired by problem and seed,
+         and the paper's own numbers (CodeT5-770M, APPS, beam search: to be compared by their order only).
 """
 import argparse
 import os
@@ -22,7 +22,6 @@ sys.path.insert(0, ROOT)
 from evaluate import count_passed, pass_at_k
 from sandbox import read_programs
 
-KS = (1, 5, 10)
 DATA = os.path.join(ROOT, "data", "mini_apps")
 LENGTHS = ["--max-source", "320", "--max-target", "256"]
 # row: flags of train_rl.py, and the paper's pass@1 and pass@5 over all difficulties
@@ -46,14 +45,15 @@ def judged_programs(problems, model, out, seed, *flags, split="test"):
     """Draw programs and judge them, or continue where a killed run was; returns the judged file."""
     stage("sample.py", "--model", model, "--problems", problems, "--out", f"{out}/{split}.jsonl", "--seed", str(seed),
           *LENGTHS, *flags)
-    stage("evaluate.py", "--problems", problems, "--programs", f"{out}/{split}.jsonl", "--out", f"{out}/{split}_judged.jsonl")
-    return f"{out}/{split}_judged.jsonl"
+    judged = f"{out}/{split}_judged.jsonl"
+    stage("evaluate.py", "--problems", problems, "--programs", f"{out}/{split}.jsonl", "--out", judged)
+    return judged
 
 
-def passes(path):
-    """(problems, len(KS)): pass@k of every problem, in the order of their ids."""
+def passes(path, ks):
+    """(problems, len(ks)): pass@k of every problem, in the order of their ids."""
     counts = count_passed(read_programs(path))
-    return np.array([[pass_at_k(*counts[key], k) for k in KS] for key in sorted(counts)])
+    return np.array([[pass_at_k(*counts[key], k) for k in ks] for key in sorted(counts)])
 
 
 def interval(values, resamples=2000):
@@ -79,7 +79,7 @@ def main():
     rows = {row: TABLES[args.table][row] for row in args.rows or TABLES[args.table]}
     train, test = f"{DATA}/train.jsonl", f"{DATA}/test.jsonl"
     samples, warm_start = [f"{args.demo}/samples_judged.jsonl"], f"{args.demo}/warmstart"
-    number = ["--num-programs", str(args.num_programs)]
+    number, ks = ["--num-programs", str(args.num_programs)], [k for k in (1, 5, 10) if k <= args.num_programs]
     if args.table == "2":  # the baselines
         samples.append(judged_programs(train, warm_start, args.work, 0, "--greedy", split="greedy"))
     found = {}
@@ -92,16 +92,17 @@ def main():
                 stage("train_rl.py", "--init", warm_start, "--critic", f"{args.demo}/critic", "--problems", train,
                       "--programs", *samples, "--out", model, "--steps", str(args.steps), "--batch-size", "32",
                       "--lr", "1e-3", "--warmup", "10", "--seed", str(seed), *LENGTHS, *flags)
-            found.setdefault(row, []).append(passes(judged_programs(test, model, out, seed, *number)))
-    found = {row: np.stack(values) for row, values in found.items()}  # (seeds, problems, KS)
+            found.setdefault(row, []).append(passes(judged_programs(test, model, out, seed, *number), ks))
+    found = {row: np.stack(values) for row, values in found.items()}  # (seeds, problems, ks)
     first = next(iter(found))
-    lines = ["| | " + " | ".join(f"pass@{k}" for k in KS) + f" | pass@1 minus {first} | each seed | paper's pass@1, pass@5 |",
-             "|---" * (len(KS) + 4) + "|"]
+    head = ["", *(f"pass@{k}" for k in ks), f"pass@1 minus {first}", "each seed", "paper's pass@1, pass@5"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row, values in found.items():
         difference = values[..., 0] - found[first][..., 0]
-        lines.append("| " + " | ".join([
-            row, *(interval(values[..., i]) for i in range(len(KS))), "" if row == first else interval(difference),
-            "" if row == first else " ".join(f"{100 * d:+.1f}" for d in difference.mean(axis=1)), ", ".join(rows[row][1:])]) + " |")
+        each = " ".join(f"{100 * d:+.1f}" for d in difference.mean(axis=1))
+        cells = [row, *(interval(values[..., i]) for i in range(len(ks))),
+                 *(["", ""] if row == first else [interval(difference), each]), ", ".join(rows[row][1:])]
+        lines.append("| " + " | ".join(cells) + " |")
     os.makedirs("results", exist_ok=True)
     with open(f"results/table{args.table}.md", "w") as file:
         file.write(f"Table {args.table}, {len(args.seeds)} seeds, {args.num_programs} programs for each of "
