@@ -31,7 +31,8 @@ and of files in memory), output, file size, open files and processes. What is le
 processes included, and its scratch directory emptied. The environment is empty. It cannot gain privileges.
 Where the kernel allows (one line at start-up says what holds): it sees and signals no process but its own, and has no
 network (namespaces); writes nowhere but in its scratch directory, reads only that and the system's and Python's own
-directories (landlock); cannot make uncounted memory, trace processes, open sockets or make namespaces (seccomp).
+directories (landlock); cannot make uncounted memory, trace processes, change the limits or the priority of others,
+open sockets or make namespaces (seccomp).
 
 Not covered: a hole in the kernel; timing and other side channels. `test_code` is trusted: it runs outside the cell.
 Without namespaces a program can signal other processes of its user (landlock 6 prevents that too), and the scratch

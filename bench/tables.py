@@ -73,7 +73,7 @@ def main():
     p.add_argument("--rows", nargs="+", help="only these rows (default: all)")
     p.add_argument("--demo", default="runs/demo", help="what demo.sh has made (default: runs/demo)")
     p.add_argument("--work", default="runs/tables", help="the rows' runs (default: runs/tables)")
-    p.add_argument("--steps", type=int, default=200, help="steps of every row (default: 200)")
+    p.add_argument("--steps", type=int, default=200, help="steps of every row (default: 200, as in demo.sh)")
     p.add_argument("--num-programs", type=int, default=10, help="programs for each test problem (default: 10)")
     args = p.parse_args()
     rows = {row: TABLES[args.table][row] for row in args.rows or TABLES[args.table]}

@@ -469,3 +469,18 @@ def test_apps_ground_truths_have_verdicts():
     with Judge(compare="apps", time_limit=10.0) as one:
         outcomes = collections.Counter(program.outcome for _, program in one.run(jobs))
     assert outcomes["judge_error"] == 0 and outcomes["passed_test"] >= 18, outcomes
+
+
+def test_published_verdicts_of_apps_are_reproduced(tmp_path):
+    """Catches a comparison that is not APPS' own: 405 programs, judged with its harness by others."""
+    source = DATA / "apps" / "verdicts.jsonl"
+    if not source.exists():
+        pytest.skip("the benchmark's file verdicts.jsonl is not at ../shared/data/apps")
+    out = tmp_path / "p.jsonl"
+    subprocess.run([sys.executable, HERE.parent / "data" / "apps" / "prepare.py", "--input", source.parent / "train",
+                    "--out", out], check=True, capture_output=True)
+    problems, rows = read_problems(str(out)), [row for _, row in sandbox.read_jsonl(source)]
+    jobs = [(problems[str(row["problem_id"])], Program(row["problem_id"], row["code"])) for row in rows]
+    with Judge(compare="apps", time_limit=4.0) as one:
+        found = {index: program.outcome == "passed_test" for index, program in one.run(jobs)}
+    assert [found[index] for index in range(len(rows))] == [row["pass"] for row in rows]
