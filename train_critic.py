@@ -193,14 +193,13 @@ def report(critic, items, tokenizer, batch_size, device):
     for i in range(0, len(items), batch_size):
         batch = critic_batch(items[i:i + batch_size], tokenizer, device)
         with autocast(device):
-            predicted += critic(batch).argmax(dim=1).tolist()
-            p = prefix_predictions(critic, batch)[..., Outcome.PASSED_TEST]             # (B, 1 + T)
-            v = token_values(critic, batch)[..., Outcome.PASSED_TEST]                   # (B, 1 + T)
+            p, v = prefix_predictions(critic, batch), token_values(critic, batch)       # (B, 1 + T, 4)
         u += batch["u"].tolist()
         lengths = batch["program_mask"].sum(dim=1)
+        predicted += p[range(len(lengths)), lengths].argmax(dim=1).tolist()  # from the whole program
         quarters = torch.stack([(s * lengths / 4).long() for s in range(5)], dim=1)     # (B, 5)
-        prefix += p.gather(1, quarters).tolist()
-        token += v.gather(1, quarters).tolist()
+        prefix += p[..., Outcome.PASSED_TEST].gather(1, quarters).tolist()
+        token += v[..., Outcome.PASSED_TEST].gather(1, quarters).tolist()
     confusion = np.zeros((len(Outcome), len(Outcome)), dtype=int)
     np.add.at(confusion, (u, predicted), 1)
     passed = [x == Outcome.PASSED_TEST for x in u]

@@ -76,6 +76,9 @@ def main():
     p.add_argument("--steps", type=int, default=200, help="steps of every row (default: 200, as in demo.sh)")
     p.add_argument("--num-programs", type=int, default=10, help="programs for each test problem (default: 10)")
     args = p.parse_args()
+    unknown = sorted(set(args.rows or []) - set(TABLES[args.table]))
+    if unknown:
+        p.error(f"no row {unknown[0]!r} in table {args.table}; its rows: {', '.join(map(repr, TABLES[args.table]))}")
     rows = {row: TABLES[args.table][row] for row in args.rows or TABLES[args.table]}
     train, test = f"{DATA}/train.jsonl", f"{DATA}/test.jsonl"
     samples, warm_start = [f"{args.demo}/samples_judged.jsonl"], f"{args.demo}/warmstart"
