@@ -154,11 +154,12 @@ def prefix_predictions(critic, batch):
 
 
 @torch.no_grad()
-def q_hat(critic, batch):
-    """q_hat_phi(w_t) = v_hat_t[u], (B, T): how strongly the critic, having read w_t,
-    expects the outcome that came."""
-    v = token_values(critic, batch)[:, 1:]                                              # (B, T, 4)
-    return v.gather(2, batch["u"][:, None, None].expand(-1, v.shape[1], 1)).squeeze(2)  # (B, T)
+def q_hat(critic, batch, over_prior=False):
+    """q_hat_phi(w_t) = v_hat_t[u], (B, T): how strongly the critic, having read w_t, expects the
+    outcome that came; `over_prior`: divided by how strongly it does before the first token."""
+    v = token_values(critic, batch)                                               # (B, 1 + T, 4)
+    q = v.gather(2, batch["u"][:, None, None].expand(-1, v.shape[1], 1)).squeeze(2)  # (B, 1 + T)
+    return q[:, 1:] / q[:, :1] if over_prior else q[:, 1:]                           # (B, T)
 
 
 # --- report: what the critic knows ----------------------------------------------------------------
@@ -184,6 +185,30 @@ def calibration_error(p, happened, bins=10):
                      for b in range(bins) if (which == b).any()))
 
 
+def bag_of_tokens(items, held_items, vocab_size, epochs=10):
+    """What needs no reading order: logistic regression on which tokens stand in the statement and which
+    in the program. Accuracy, and AUC of "passes", on held_items: what the critic has to beat."""
+    bags = lambda rows: [torch.tensor([*set(source), *(vocab_size + w for w in set(program))])  # noqa: E731
+                         for _, source, program, _ in rows]
+    generator = torch.Generator().manual_seed(0)
+    model = torch.nn.EmbeddingBag(2 * vocab_size, len(Outcome), mode="sum")
+    torch.nn.init.zeros_(model.weight)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    x, u = bags(items), torch.tensor([item[3] for item in items])
+    offsets = lambda rows: torch.tensor([0, *map(len, rows)]).cumsum(0)[:-1]  # noqa: E731
+    for _ in range(epochs):
+        for part in torch.randperm(len(x), generator=generator).split(64):
+            rows = [x[i] for i in part]
+            loss = F.cross_entropy(model(torch.cat(rows), offsets(rows)), u[part])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    rows, u = bags(held_items), [item[3] for item in held_items]
+    p = model(torch.cat(rows), offsets(rows)).softmax(dim=1).detach()
+    return {"accuracy": float((p.argmax(dim=1) == torch.tensor(u)).float().mean()),
+            "auc": auc(p[:, Outcome.PASSED_TEST], [x == Outcome.PASSED_TEST for x in u])}
+
+
 @torch.no_grad()
 def report(critic, items, tokenizer, batch_size, device):
     """What the critic says of programs that it never saw, as a dict of plain numbers."""
@@ -205,7 +230,9 @@ def report(critic, items, tokenizer, batch_size, device):
     passed = [x == Outcome.PASSED_TEST for x in u]
     majority = max(set(u), key=u.count)  # of these programs: the best that a constant can do
     share = lambda a, b: round(a / b, 4) if b else None  # noqa: E731
+    f1 = [2 * confusion[o, o] / n for o in Outcome if (n := confusion[o].sum() + confusion[:, o].sum())]
     return {"programs": len(u), "accuracy": share(int(np.trace(confusion)), len(u)),
+            "macro_f1": round(float(np.mean(f1)), 4),
             "majority_accuracy": share(u.count(majority), len(u)),
             "majority_class": Outcome(majority).label,
             "precision": {o.label: share(int(confusion[o, o]), int(confusion[:, o].sum()))
@@ -222,7 +249,10 @@ def report(critic, items, tokenizer, batch_size, device):
 
 def print_report(r):
     print(f"\nheld-out problems, {r['programs']} programs: accuracy {r['accuracy']:.3f}, "
-          f"always {r['majority_class']}: {r['majority_accuracy']:.3f}")
+          f"macro-F1 {r['macro_f1']:.3f}, AUC {r['prefix'][-1]['auc'] or 0:.3f}\n"
+          f"  always {r['majority_class']}: accuracy {r['majority_accuracy']:.3f}\n"
+          f"  logistic regression on the bag of tokens: accuracy {r['bag_of_tokens']['accuracy']:.3f}, "
+          f"AUC {r['bag_of_tokens']['auc'] or 0:.3f}")
     labels = [o.label for o in Outcome]
     print(f"{'':16}{'precision':>10}{'recall':>8}   "
           + "".join(f"{'said ' + label:>20}" for label in labels))
@@ -315,6 +345,7 @@ def train(args):
                                    "held_out_auc": found["prefix"][-1]["auc"]}, args.steps)
             save_checkpoint(args.out, step, critic, tokenizer, optimizer, running)
     found = report(critic, held_items, tokenizer, args.batch_size, device)
+    found["bag_of_tokens"] = bag_of_tokens(train_items, held_items, len(tokenizer))
     print_report(found)
     with open(os.path.join(args.out, "report.json"), "w") as file:
         json.dump(found, file, indent=1)

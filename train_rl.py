@@ -14,14 +14,17 @@ sampled and judged on held-out problems at every evaluation.
 
 Here, unlike in the released code, L_ce and L_rl are in the same step, every sample that carries a
 gradient is used, and the negative branch is bounded: a program with a negative return counts
-min(1, p(W^s) now / p(W^s) at the start), so that it is not pushed on once it has become unlikely
-(arXiv 2503.14286). `--bound none` is the paper's own form.
+min(1, p(W^s) now / p(W^s) when it was sampled), so that it is not pushed on once it has become
+unlikely (arXiv 2503.14286). `--bound none` is the paper's own form.
 
 Next: `python sample.py --model runs/rl ...`
 """
 import argparse
 import os
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -38,34 +41,72 @@ from train_critic import critic_batch, load_critic, program_tokens, q_hat, read_
 
 # --- data -----------------------------------------------------------------------------------------
 
-def rl_items(problems, programs, returns, tokenizer, max_source, max_target):
-    """(problem_id, source ids, program ids, class, r_s, r_b) of every sampled program.
+def with_baselines(programs, baseline, returns):
+    """(sampled program, r_b) pairs: r(W^b), what the program's reward is compared with (Eq. 8).
 
-    r_b is the reward of the problem's greedy program; 0 where `returns` has no baseline.
+    baseline: "greedy", the problem's greedy program, as in the paper; "group", the mean reward of the
+    problem's samples; "leave-one-out", the mean of its other samples. 0 where `returns` has none.
     """
+    rewards = {}  # (problem, source): the rewards of its programs
     programs = [program for program in programs if program.outcome != JUDGE_ERROR]
-    baselines = {program.key: REWARD[Outcome.from_label(program.outcome)]
-                 for program in programs if program.source == "greedy"}
-    sources, items = {}, []
+    for program in programs:
+        rewards.setdefault((program.key, program.source), []).append(reward(program))
+    pairs = []
     for program in programs:
         if program.source != "sampled":
             continue
-        if returns != "critic" and program.key not in baselines:
-            raise UserError(f"problem {program.problem_id!r} has samples but no greedy program, its "
-                            f"baseline; run sample.py --greedy and evaluate.py, and add the file "
-                            f"to --programs")
-        if program.key not in sources:
-            sources[program.key] = encode_prompt(tokenizer, problems[program.key], max_source)
-        u = Outcome.from_label(program.outcome)
-        items.append((program.key, sources[program.key],
-                      program_tokens(program, tokenizer, max_target), int(u), REWARD[u],
-                      0.0 if returns == "critic" else baselines[program.key]))
+        group, greedy = rewards[program.key, "sampled"], rewards.get((program.key, "greedy"))
+        if returns == "critic":
+            r_b = 0.0
+        elif baseline == "greedy":
+            if not greedy:
+                raise UserError(f"problem {program.problem_id!r} has samples but no greedy program, its "
+                                f"baseline; run sample.py --greedy and evaluate.py, and add the file "
+                                f"to --programs, or use --baseline group")
+            r_b = greedy[0]
+        elif baseline == "group":
+            r_b = sum(group) / len(group)
+        else:  # with no other sample to compare with there is nothing to learn
+            r_b = ((sum(group) - reward(program)) / (len(group) - 1) if len(group) > 1
+                   else reward(program))
+        pairs.append((program, r_b))
+    return pairs
+
+
+def reward(program):
+    """r(W) of a judged program, Eq. (4) to (7)."""
+    return REWARD[Outcome.from_label(program.outcome)]
+
+
+def rl_items(problems, programs, tokenizer, args):
+    """(problem_id, source ids, program ids, class, r_s, r_b) of every sampled program that carries a
+    gradient. Prints how many do not, and why.
+
+    A program that was cut at --max-target has no end and is not what the tests have judged.
+    """
+    sources, items, counts = {}, [], Counter()
+    for program, r_b in with_baselines(programs, args.baseline, args.returns):
+        r_s, tokens = reward(program), program_tokens(program, tokenizer, args.max_target)
+        advantage = 1.0 if args.objective == "ce+samples" else r_s - r_b
+        kind = ("cut off" if tokens[-1] != tokenizer.eos_token_id else
+                "return 0" if abs(advantage) < 1e-9 else
+                "negative" if advantage < 0 else "positive")
+        counts[kind] += 1
+        if kind == "positive" or kind == "negative" and args.bound != "positive":
+            if program.key not in sources:
+                sources[program.key] = encode_prompt(tokenizer, problems[program.key],
+                                                     args.max_source)
+            items.append((program.key, sources[program.key], tokens,
+                          int(Outcome.from_label(program.outcome)), r_s, r_b))
+    print(f"{counts.total()} sampled programs: "
+          + ", ".join(f"{kind} {n}" for kind, n in sorted(counts.items()))
+          + f"; {len(items)} to learn from")
     return items
 
 
 # --- objective ------------------------------------------------------------------------------------
 
-def policy_gradient_loss(log_p, mask, r_s, r_b, q_hat, log_p_start=None):
+def policy_gradient_loss(log_p, mask, r_s, r_b, q_hat, log_mu=None, normalize="token"):
     """A scalar whose gradient is the paper's estimate of the gradient of L_rl, Eq. (14).
 
         - sum over samples of (r(W^s) - r(W^b)) * sum_t q_hat(w_t) log p(w_t | w_<t, D),
@@ -73,25 +114,41 @@ def policy_gradient_loss(log_p, mask, r_s, r_b, q_hat, log_p_start=None):
 
     log_p, mask, q_hat: (B, T).  r_s, r_b: (B,).  With r_b = 0 and q_hat = 1 it is REINFORCE, Eq. (3);
     with q_hat = 1 alone Eq. (8). Dividing by the batch's tokens, as L_ce does, leaves the paper's
-    balance of the two losses. With log_p_start (B, T), the log-probabilities under the actor that
-    RL started from, a sample of negative return counts min(1, p / p_start): the tapered form.
+    balance of the two losses; normalize="sequence" divides each program's sum by its own length
+    instead, so that long programs do not count more. With log_mu (B,), log p(W^s) when the program was
+    sampled, one of negative return counts min(1, p now / p then): the tapered form.
     Only the gradient means something; the value can fall while programs get worse.
     """
     advantage = r_s - r_b                                                    # (B,)   Eq. (8)
-    if log_p_start is not None:
-        ratio = ((log_p - log_p_start) * mask).sum(dim=1).detach().exp()     # (B,)
+    if log_mu is not None:
+        ratio = ((log_p * mask).sum(dim=1).detach() - log_mu).exp()          # (B,)
         advantage = torch.where(advantage < 0, advantage * ratio.clamp(max=1), advantage)
     per_token = q_hat.detach() * log_p * mask                                # (B, T) Eq. (10)
+    if normalize == "sequence":
+        return -(advantage * per_token.sum(dim=1) / mask.sum(dim=1)).mean()
     return -(advantage * per_token.sum(dim=1)).sum() / mask.sum()            # scalar Eq. (14)
 
 
-def token_weights(returns, critic, batch):
-    """q_hat (B, T) for each row of Table 2: the critic's values, a linear decay from 1, or ones."""
+def kl_to_reference(log_p, log_p_reference, mask):
+    """How far the actor has moved from the reference on these tokens, a mean over them: the estimator
+    exp(d) - d - 1, d = log p_reference - log p, which is never negative. (B, T) each."""
+    d = log_p_reference - log_p
+    return ((d.exp() - d - 1) * mask).sum() / mask.sum()
+
+
+def token_weights(returns, critic, batch, correction="mean"):
+    """q_hat (B, T) for each row of Table 2: the critic's values, a linear decay from 1, or ones.
+
+    The critic's value of a token is mostly the prior of the class, and weighs whole programs. Over its
+    "mean" in the program it says which token; over its value before the first token ("prior") how far
+    reading has moved the critic; "none" leaves it as it comes, as the paper does.
+    """
     mask = batch["program_mask"]
     if returns in ("critic", "baseline+critic"):
-        q = q_hat(critic, batch) * mask                               # (B, T)
-        # Over its mean in the program: which token, not how sure of the class the critic is.
-        return q * mask.sum(dim=1, keepdim=True) / q.sum(dim=1, keepdim=True)
+        q = q_hat(critic, batch, over_prior=correction == "prior") * mask              # (B, T)
+        if correction == "mean":
+            q = q * mask.sum(dim=1, keepdim=True) / q.sum(dim=1, keepdim=True)
+        return q
     if returns == "decay":
         t = torch.arange(mask.shape[1], device=mask.device)
         return (1 - t / mask.sum(dim=1, keepdim=True)).clamp(min=0)
@@ -101,24 +158,79 @@ def token_weights(returns, critic, batch):
 # --- training loop --------------------------------------------------------------------------------
 
 @torch.no_grad()
+def sample_and_judge(actor, tokenizer, problems, num_programs, judge, args, seed, **decoding):
+    """`num_programs` programs of the actor for each problem, judged: a list of records with tokens.
+
+    The judge works on one batch of programs while the next one is sampled.
+    """
+    actor.eval()
+    groups = max(1, 256 // num_programs)
+    with ThreadPoolExecutor(1) as judging:
+        waiting = []
+        for first in range(0, len(problems), groups):
+            part = problems[first:first + groups]
+            rows = generate(actor, [encode_prompt(tokenizer, problem, args.max_source)
+                                    for problem in part],
+                            num_programs, args.max_target, pad_id=tokenizer.pad_token_id,
+                            seeds=[[*seed, first + i] for i in range(len(part))], **decoding)
+            jobs = [(problem, Program(problem.problem_id, decode_program(tokenizer, ids), tokens=ids))
+                    for problem, programs in zip(part, rows) for ids in programs]
+            waiting.append(judging.submit(lambda jobs=jobs: dict(judge.run(jobs))))
+        batches = [batch.result() for batch in waiting]
+    return [batch[i] for batch in batches for i in range(len(batch))]
+
+
 def evaluate_actor(actor, tokenizer, problems, judge, args):
     """One sampled program for each held-out problem, judged: (row for the log, one of the programs)."""
-    actor.eval()
-    jobs = []
-    for first in range(0, len(problems), args.batch_size):
-        part = problems[first:first + args.batch_size]
-        rows = generate(actor, [encode_prompt(tokenizer, problem, args.max_source) for problem in part],
-                        1, args.max_target, seeds=[[args.seed, first + i] for i in range(len(part))],
-                        pad_id=tokenizer.pad_token_id)
-        jobs += [(problem, Program(problem.problem_id, decode_program(tokenizer, ids)))
-                 for problem, (ids,) in zip(part, rows)]
-    judged = dict(judge.run(jobs))
-    outcomes = [Outcome.from_label(program.outcome) for program in judged.values()
+    programs = sample_and_judge(actor, tokenizer, problems, 1, judge, args, [args.seed])
+    outcomes = [Outcome.from_label(program.outcome) for program in programs
                 if program.outcome != JUDGE_ERROR]
     row = {"reward": sum(REWARD[u] for u in outcomes) / len(outcomes),
            "passed": outcomes.count(Outcome.PASSED_TEST) / len(outcomes)}
     row.update({u.label: outcomes.count(u) / len(outcomes) for u in list(Outcome)[:3]})
-    return row, judged[0]
+    return row, programs[0]
+
+
+def on_policy_items(actor, tokenizer, problems, judge, args, number):
+    """Round `number` of --on-policy: programs of the actor as it is now (temperature 1: the policy
+    itself), judged, with their baselines. The problems are the next ones of a random order."""
+    keys, size = list(problems), min(args.round_problems, len(problems))
+    epoch, position = divmod(number * size, len(keys) // size * size)
+    order = np.random.default_rng([args.seed, epoch]).permutation(len(keys))
+    chosen = [problems[keys[i]] for i in order[position:position + size]]
+    programs = sample_and_judge(actor, tokenizer, chosen, args.group, judge, args,
+                                [args.seed, number], temperature=1.0, top_p=1.0)
+    if args.baseline == "greedy" and args.returns != "critic":
+        greedy = sample_and_judge(actor, tokenizer, chosen, 1, judge, args, [], method="greedy")
+        programs += [replace(program, source="greedy") for program in greedy]
+    return rl_items(problems, programs, tokenizer, args)
+
+
+@torch.no_grad()
+def add_log_mu(actor, items, tokenizer, args, device):
+    """Append to each item log p(W^s) of the actor that sampled it, for the tapered bound."""
+    actor.eval()
+    order = sorted(range(len(items)), key=lambda i: len(items[i][2]))
+    for first in range(0, len(order), args.batch_size):
+        part = order[first:first + args.batch_size]
+        batch = collate([items[i][1:3] for i in part], tokenizer, device)
+        with autocast(device):
+            log_mu = (token_log_probs(actor, batch) * batch["target_mask"]).sum(dim=1)
+        for i, value in zip(part, log_mu.tolist()):
+            items[i] += (value,)
+
+
+def batch_of(rows, ids, steps, orders, args):
+    """Rows of the batch after `steps` others; which ones is a pure function of (seed, steps).
+
+    ids: where a row's source ids stand, its target ids next. orders: {ids: (epoch, its batches)}.
+    """
+    epoch, position = divmod(steps, -(-len(rows) // args.batch_size))
+    if orders.get(ids, [None])[0] != epoch:
+        lengths = [(len(row[ids]), len(row[ids + 1])) for row in rows]
+        orders[ids] = epoch, bucket(lengths, args.batch_size,
+                                    np.random.default_rng([args.seed, epoch]))
+    return [rows[i] for i in orders[ids][1][position]]
 
 
 def train(args):
@@ -129,86 +241,87 @@ def train(args):
     check_config(os.path.join(args.out, "config.json"), args, started=checkpoint)
     tokenizer, actor = load_model(checkpoint or args.init, device)
     with_rl, with_ce = "rl" in args.objective, "ce" in args.objective
-    start = load_model(args.init, device)[1].eval() if with_rl and args.bound == "taper" else None
     with_critic = with_rl and "critic" in args.returns
     critic = load_critic(args.critic, device)[1].eval() if with_critic else None
+    start = (load_model(args.init, device)[1].eval()
+             if args.kl or with_rl and args.bound == "taper" and not args.on_policy else None)
 
     held = dict(zip(problems, split(len(problems), args.held_out)))
     held_problems = [problem for key, problem in problems.items() if held[key]]
+    learned = {key: problem for key, problem in problems.items() if not held[key]}
     solved = [(encode_prompt(tokenizer, problem, args.max_source),
                encode_program(tokenizer, code, args.max_target))
-              for key, problem in problems.items() if not held[key] for code in problem.solutions]
+              for problem in learned.values() for code in problem.solutions]
     items = []
-    if args.objective != "ce":
-        items = rl_items(problems, read_judged(args.programs, problems), args.returns, tokenizer,
-                         args.max_source, args.max_target)
-        items = [item for item in items if not held[item[0]]]
-        if with_rl:  # equal rewards mean a gradient of zero
-            moving = [item for item in items if item[4] > item[5]
-                      or item[4] < item[5] and args.bound != "positive"]
-            print(f"{len(items)} sampled programs, {len(items) - len(moving)} of them carry no "
-                  f"gradient and are left out")
-            items = moving
+    if args.objective != "ce" and not args.on_policy:
+        programs = read_judged(args.programs, problems)
+        items = rl_items(problems, [program for program in programs if not held[program.key]],
+                         tokenizer, args)
         if not items:
             raise UserError(f"{' '.join(args.programs)}: no sampled programs to learn from; "
                             f"run sample.py and evaluate.py first")
+        if args.bound == "taper":
+            add_log_mu(start, items, tokenizer, args, device)
     if with_ce and not solved:
         raise UserError(f"{args.problems}: no problem has solutions, which L_ce needs; "
                         f"use --objective rl")
-    if not held_problems:
-        raise UserError("--held-out leaves no problem to measure on; give a larger share")
+    if not held_problems or not learned:
+        raise UserError("--held-out leaves no problem to learn from or to measure on; "
+                        "give another share")
 
     optimizer = torch.optim.AdamW(actor.parameters(), lr=args.lr, weight_decay=args.weight_decay,
                                   fused=True)
-    empty = {"loss_ce": 0.0, "loss_rl": 0.0, "weight": 0.0, "tokens": 0, "steps": 0}
+    empty = {"loss_ce": 0.0, "loss_rl": 0.0, "kl": 0.0, "weight": 0.0, "tokens": 0, "steps": 0}
     step, running = load_state(checkpoint, args.out, optimizer) if checkpoint else (0, dict(empty))
     if not checkpoint:
         open(os.path.join(args.out, "metrics.jsonl"), "w").close()
     forward = torch.compile(actor) if args.compile else actor
-    order = {}  # of solved pairs and of sampled programs: (epoch, batches)
+    orders = {}  # of the solved pairs and of the sampled programs
     started = time.time()
     with Judge(time_limit=args.time_limit) as judge:
         if step == 0:
             row, _ = evaluate_actor(actor, tokenizer, held_problems, judge, args)
             log_metrics(args.out, {"step": 0, **row}, args.steps)
         while step < args.steps:
+            if args.on_policy and step % args.round_steps == 0:
+                items = on_policy_items(actor, tokenizer, learned, judge, args,
+                                        step // args.round_steps)
+                orders.pop(1, None)
+                if args.bound == "taper":
+                    add_log_mu(actor, items, tokenizer, args, device)
             step += 1
-            picked = {}
-            for name, rows in (("solved", solved), ("items", items)):
-                if rows:  # the order is a pure function of (seed, epoch)
-                    epoch, position = divmod(step - 1, -(-len(rows) // args.batch_size))
-                    if order.get(name, [None])[0] != epoch:
-                        ids = 0 if name == "solved" else 1  # where source and program ids stand
-                        order[name] = epoch, bucket([(len(row[ids]), len(row[ids + 1])) for row in rows],
-                                                    args.batch_size,
-                                                    np.random.default_rng([args.seed, epoch]))
-                    picked[name] = [rows[i] for i in order[name][1][position]]
+            past = (step - 1) % args.round_steps if args.on_policy else step - 1
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, args)
             actor.train()
 
             if with_ce:
-                pairs = picked["solved"]
-                if args.objective == "ce+samples":
-                    pairs = pairs + [(item[1], item[2]) for item in picked["items"]]
+                pairs = batch_of(solved, 0, step - 1, orders, args)
+                if args.objective == "ce+samples" and items:
+                    pairs = pairs + [item[1:3] for item in batch_of(items, 1, past, orders, args)]
                 batch = collate(pairs, tokenizer, device)
                 with autocast(device):
                     loss_ce = cross_entropy_loss(token_log_probs(forward, batch), batch["target_mask"])
                 loss_ce.backward()
                 running["loss_ce"] += loss_ce.item()
                 running["tokens"] += int(batch["source_mask"].sum() + batch["target_mask"].sum())
-            if with_rl:
-                batch = critic_batch([item[:4] for item in picked["items"]], tokenizer, device)
+            if with_rl and items:
+                chosen = batch_of(items, 1, past, orders, args)
+                batch = critic_batch([item[:4] for item in chosen], tokenizer, device)
                 batch.update(target=batch["program"], target_mask=batch["program_mask"])
                 mask = batch["program_mask"]
-                r_s, r_b = (torch.tensor([item[i] for item in picked["items"]], device=device)
-                            for i in (4, 5))
+                r_s, r_b, *log_mu = torch.tensor([item[4:] for item in chosen], device=device).T
                 with autocast(device):
-                    q = token_weights(args.returns, critic, batch)
-                    with torch.no_grad():
-                        log_p_start = token_log_probs(start, batch) if start else None
-                    loss_rl = policy_gradient_loss(token_log_probs(forward, batch), mask, r_s, r_b,
-                                                   q, log_p_start)
+                    q = token_weights(args.returns, critic, batch, args.correction)
+                    log_p = token_log_probs(forward, batch)
+                    loss_rl = policy_gradient_loss(log_p, mask, r_s, r_b, q, *log_mu,
+                                                   normalize=args.normalize)
+                    if args.kl:
+                        with torch.no_grad():
+                            reference = token_log_probs(start, batch)
+                        kl = kl_to_reference(log_p, reference, mask)
+                        running["kl"] += kl.item()
+                        loss_rl = loss_rl + args.kl * kl
                 loss_rl.backward()
                 running["loss_rl"] += loss_rl.item()
                 running["weight"] += float((q * mask).sum() / mask.sum())
@@ -223,7 +336,7 @@ def train(args):
                 row = {"step": step, "loss_ce": running["loss_ce"] / running["steps"],
                        "loss_rl": running["loss_rl"] / running["steps"],
                        "token_weight": running["weight"] / running["steps"],
-                       "lr": learning_rate(step, args)}
+                       "kl": running["kl"] / running["steps"], "lr": learning_rate(step, args)}
                 log_metrics(args.out, row, args.steps, f"{running['tokens'] / seconds:.0f} tokens/s")
                 running = dict(empty)
             if step % args.save_every == 0 or step == args.steps:
@@ -262,9 +375,24 @@ def parse_args(argv=None):
     g.add_argument("--returns", default="baseline+critic",
                    choices=["baseline", "critic", "decay", "baseline+critic"],
                    help="the rows A, B, C, D of Table 2")
+    g.add_argument("--baseline", default="greedy", choices=["greedy", "group", "leave-one-out"],
+                   help="what a reward is compared with: the greedy program's, as in the paper; the "
+                        "mean of the problem's samples; or of its other samples")
     g.add_argument("--bound", default="taper", choices=["none", "taper", "positive"],
-                   help="of the negative branch: the paper's none; times min(1, p / p at the "
-                        "start); or positive returns only")
+                   help="of the negative branch: the paper's none; times min(1, p / p when it was "
+                        "sampled); or positive returns only")
+    g.add_argument("--normalize", default="token", choices=["token", "sequence"],
+                   help="divide the sum over tokens by the batch's tokens or by the program's own")
+    g.add_argument("--correction", default="mean", choices=["none", "mean", "prior"],
+                   help="divide the critic's values by their mean in the program, or by the value "
+                        "before its first token")
+    g.add_argument("--kl", type=float, default=0.0,
+                   help="weight of the divergence from --init on the sampled programs")
+    g.add_argument("--on-policy", action="store_true",
+                   help="sample and judge in rounds, from the actor as it is then, not from --programs")
+    g.add_argument("--round-steps", type=int, default=20, help="optimizer steps of a round")
+    g.add_argument("--round-problems", type=int, default=160, help="problems of a round")
+    g.add_argument("--group", type=int, default=4, help="programs for each of them")
     g.add_argument("--held-out", type=float, default=0.02,
                    help="share of problems whose programs are only sampled, judged and logged")
     g.add_argument("--time-limit", type=float, default=4.0,
@@ -283,8 +411,11 @@ def parse_args(argv=None):
     g.add_argument("--weight-decay", type=float, default=0.05, help="of AdamW")
     g.add_argument("--compile", action="store_true", help="torch.compile the model")
     args = p.parse_args(argv)
-    if args.objective != "ce" and not args.programs:
-        p.error(f"--objective {args.objective} needs --programs")
+    if args.objective != "ce" and not (args.programs or args.on_policy):
+        p.error(f"--objective {args.objective} needs --programs or --on-policy")
+    if args.on_policy and (args.steps % args.round_steps or args.save_every % args.round_steps):
+        p.error(f"--steps and --save-every must be multiples of --round-steps {args.round_steps}, "
+                f"so that a run can be continued at the start of a round")
     if "rl" in args.objective and "critic" in args.returns and not args.critic:
         p.error(f"--returns {args.returns} needs --critic")
     return args

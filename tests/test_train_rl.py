@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from sandbox import REWARD, Outcome, Problem, Program, UserError
-from train_rl import policy_gradient_loss, rl_items, token_weights
+from train_rl import (kl_to_reference, on_policy_items, parse_args, policy_gradient_loss, rl_items,
+                      token_weights, with_baselines)
 
 
 class TablePolicy:
@@ -92,11 +93,11 @@ def test_equal_rewards_give_no_gradient_and_weights_carry_none():
 
 def test_the_bound_shrinks_only_negative_returns_that_became_unlikely():
     """Catches a bound on the positive branch, and one that enlarges.
-    p is e^-3 of p_start in the first two programs, and e^15 of it in the third."""
+    p is e^-3 of what it was when it was sampled in the first two programs, e^15 of it in the third."""
     log_p = torch.tensor([[-1.0, -2.0]] * 3, requires_grad=True)
-    start = torch.tensor([[0.0, 0.0], [0.0, 0.0], [-9.0, -9.0]])
+    log_mu = torch.tensor([0.0, 0.0, -18.0])
     r_s, r_b = torch.tensor([1.0, -0.6, -0.6]), torch.tensor([-0.3, 1.0, 1.0])
-    policy_gradient_loss(log_p, torch.ones(3, 2), r_s, r_b, torch.ones(3, 2), start).backward()
+    policy_gradient_loss(log_p, torch.ones(3, 2), r_s, r_b, torch.ones(3, 2), log_mu).backward()
     torch.testing.assert_close(
         log_p.grad, torch.tensor([[-1.3] * 2, [1.6 * torch.e ** -3] * 2, [1.6] * 2]) / 6)
 
@@ -109,26 +110,110 @@ class Words:
         return type("Ids", (), {"input_ids": [ord(c) for c in text]})
 
 
-def test_returns_pair_each_sample_with_its_own_greedy_program():
-    """Catches a baseline of another problem, and a judge's failure that becomes a reward."""
-    problems = {key: Problem(key, "Print.") for key in "ab"}
-    programs = [Program("a", "1", "sampled", [5, 1], "passed_test"),
-                Program("b", "2", "sampled", [6, 1], "failed_test"),
-                Program("b", "3", "sampled", [7, 1], "judge_error"),
-                Program("a", "4", "greedy", [8, 1], "runtime_error"),
-                Program("b", "5", "greedy", [9, 1], "passed_test")]
-    items = rl_items(problems, programs, "baseline", Words(), 99, 9)
-    assert [(key, tokens, u, r_s, r_b) for key, _, tokens, u, r_s, r_b in items] == [
-        ("a", [5, 1], 3, 1.0, -0.6), ("b", [6, 1], 2, -0.3, 1.0)]
-    assert [item[5] for item in rl_items(problems, programs, "critic", Words(), 99, 9)] == [
-        0.0, 0.0]
+PROBLEMS = {key: Problem(key, "Print.") for key in "ab"}
+PROGRAMS = [Program("a", "1", "sampled", [5, 1], "passed_test"),
+            Program("a", "2", "sampled", [6, 1], "failed_test"),
+            Program("a", "3", "sampled", [7, 1], "compile_error"),
+            Program("b", "4", "sampled", [8, 1], "failed_test"),
+            Program("b", "5", "sampled", [9, 1], "judge_error"),
+            Program("a", "6", "greedy", [8, 1], "runtime_error"),
+            Program("b", "7", "greedy", [9, 1], "passed_test")]
+
+
+def flags(*words):
+    """The flags of a run, less those that do not matter here."""
+    return parse_args(["--init", "x", "--problems", "x", "--out", "x", "--critic", "x",
+                       "--programs", "x", *words])
+
+
+@pytest.mark.parametrize("baseline, returns, r_b", [
+    ("greedy", "baseline", [-0.6, -0.6, -0.6, 1.0]),
+    ("group", "baseline", [-0.1, -0.1, -0.1, -0.3]),             # (1 - 0.3 - 1) / 3; alone
+    ("leave-one-out", "baseline", [-0.65, 0.0, 0.35, -0.3]),     # (-0.3 - 1) / 2, (1 - 1) / 2, ...
+    ("greedy", "critic", [0.0, 0.0, 0.0, 0.0]),                  # Table 2, row B: none
+])
+def test_baselines_by_hand(baseline, returns, r_b):
+    """Catches a baseline of another problem, a mean that takes the greedy program in, and a judge's
+    failure that becomes a reward."""
+    pairs = with_baselines(PROGRAMS, baseline, returns)
+    assert [program.code for program, _ in pairs] == ["1", "2", "3", "4"]
+    assert [r for _, r in pairs] == pytest.approx(r_b)
+
+
+def test_samples_without_their_greedy_program_are_refused():
     with pytest.raises(UserError, match="no greedy program"):
-        rl_items(problems, programs[:4], "baseline", Words(), 99, 9)
+        with_baselines(PROGRAMS[:6], "greedy", "baseline")
+
+
+def test_items_are_the_samples_that_carry_a_gradient(capsys):
+    """Catches a program cut at --max-target that is learned from, and equal rewards in the batches."""
+    cut = Program("b", "8", "sampled", [4, 4], "runtime_error")
+    items = lambda *words: [  # noqa: E731
+        (key, tokens, u, round(r_s - r_b, 2)) for key, _, tokens, u, r_s, r_b in
+        rl_items(PROBLEMS, PROGRAMS + [cut], Words(), flags("--returns", "baseline", *words))]
+    assert items() == [("a", [5, 1], 3, 1.6), ("a", [6, 1], 2, 0.3), ("a", [7, 1], 0, -0.4),
+                       ("b", [8, 1], 2, -1.3)]
+    assert "cut off 1, negative 2, positive 2; 4 to learn from" in capsys.readouterr().out
+    assert items("--bound", "positive") == items()[:2]
+    assert items("--baseline", "leave-one-out")[3:] == [("b", [8, 1], 2, 0.3)]  # against the cut one
+    assert len(items("--objective", "ce+samples")) == 4
+
+
+def test_leave_one_out_is_unbiased():
+    """Catches a baseline that holds the sample's own reward: over all 81 pairs of programs,
+    the gradient with the other sample's reward as baseline is the exact one."""
+    policy, ones, total = TablePolicy(), torch.ones(2, 2), 0
+    for i, j in itertools.product(range(9), repeat=2):
+        log_p = policy.log_p()[[i, j]]
+        pair = [Program(0, "", "sampled", [1], Outcome(k % 4).label) for k in (i, j)]
+        r_b = torch.tensor([r for _, r in with_baselines(pair, "leave-one-out", "baseline")])
+        loss = policy_gradient_loss(log_p, ones, policy.reward[[i, j]], r_b, ones)
+        total = total + log_p.sum().exp().detach() * policy.gradient(loss)
+    expected_reward = (policy.log_p().sum(dim=1).exp() * policy.reward).sum()
+    torch.testing.assert_close(total, policy.gradient(-expected_reward) / 2)
+
+
+def test_normalisation_per_sequence_by_hand():
+    """Catches a division by the padded width: returns 1.3 and -1.6, log p -6 over three tokens and
+    -9 over two."""
+    value = policy_gradient_loss(LOG_P, MASK, R_S, R_B, torch.ones(2, 3), normalize="sequence")
+    assert value.item() == pytest.approx(-(1.3 * -6 / 3 - 1.6 * -9 / 2) / 2)
+
+
+def test_the_divergence_is_zero_at_the_reference_and_pulls_back_to_it():
+    """Catches a sign: where the actor gives a token twice the reference's probability, d = -log 2,
+    the estimate is 0.5 + log 2 - 1 and its gradient lowers log p. Padding adds nothing."""
+    log_p = LOG_P.clone().requires_grad_()
+    assert kl_to_reference(log_p, LOG_P, MASK).item() == 0
+    reference = LOG_P - torch.tensor([[torch.tensor(2.0).log(), 0, 0], [0, 0, 9]])
+    value = kl_to_reference(log_p, reference, MASK)
+    assert value.item() == pytest.approx((0.5 + 0.6931472 - 1) / 5, abs=1e-6)
+    value.backward()
+    torch.testing.assert_close(log_p.grad, torch.tensor([[0.1, 0, 0], [0, 0, 0]]))
+
+
+def test_the_rounds_go_through_all_problems(monkeypatch):
+    """Catches rounds that draw the same problems again before the others had their turn, and a greedy
+    baseline that is not asked for."""
+    problems, asked = {str(i): Problem(i, "Print.") for i in range(7)}, []
+
+    def sample(actor, tokenizer, chosen, num_programs, judge, args, seed, **decoding):
+        asked.append([problem.problem_id for problem in chosen])
+        return [Program(problem.problem_id, "", "sampled", [5, 1],
+                        ["passed_test", "failed_test"][j]) for problem in chosen
+                for j in range(num_programs)]
+    monkeypatch.setattr("train_rl.sample_and_judge", sample)
+    args = flags("--on-policy", "--round-problems", "3", "--group", "2", "--returns", "baseline",
+                 "--baseline", "group")
+    items = [on_policy_items(None, Words(), problems, None, args, number) for number in range(4)]
+    assert [len(rows) for rows in items] == [6] * 4
+    assert len({*asked[0], *asked[1]}) == 6 == len({*asked[2], *asked[3]})
+    assert asked[:2] != asked[2:]
 
 
 def test_the_critics_values_weigh_tokens_around_one(monkeypatch):
     """Catches a mean that counts padding (the 9), and a class prior that weighs whole programs."""
     values = torch.tensor([[0.2, 0.4, 0.6], [0.1, 0.3, 9.0]])
-    monkeypatch.setattr("train_rl.q_hat", lambda critic, batch: values)
+    monkeypatch.setattr("train_rl.q_hat", lambda critic, batch, over_prior: values)
     weights = token_weights("baseline+critic", None, {"program_mask": MASK})
     torch.testing.assert_close(weights, torch.tensor([[0.5, 1.0, 1.5], [0.5, 1.5, 0.0]]))

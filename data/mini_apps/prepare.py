@@ -9,8 +9,9 @@ read from standard input or passed to a function. The number of steps is its dif
 knows several phrasings and several ways to be programmed (loops, comprehensions, functions).
 
 - Every problem has 10 hidden tests and 2 example tests; the statement shows the examples.
-- A third of the training problems carry a solution; the others have tests only, like most of APPS'
-  test split. Only the unit tests can teach a model anything there.
+- A third of the training problems carry a solution: those of one step, and those of a quarter of the
+  step sequences. The others have tests only, like most of APPS' test split, and chain their steps in
+  ways that no solution shows. Only the unit tests can teach a model anything there.
 - A test problem chains its steps in a way that no training problem does, and behaves, on a fixed
   set of probe inputs, like no training problem.
 - Every solution is run on every test before it is written, and the tests must tell the problem from
@@ -482,7 +483,8 @@ def make_problem(chain, rng, problem_id, num_solutions):
 
 
 def make_split(rng, name, count, lengths, solved, allowed, repeats, forbidden=()):
-    """`count` problems whose chains `allowed` admits, and the behaviours that they have.
+    """`count` problems whose chains `allowed` admits, and the behaviours that they have. Those whose
+    chains are `solved` carry a solution.
 
     Each behaviour comes at most `repeats` times (in other words and styles),
     one that is `forbidden` never.
@@ -496,17 +498,26 @@ def make_split(rng, name, count, lengths, solved, allowed, repeats, forbidden=()
         if key in forbidden or seen[key] >= repeats:
             continue
         problem = make_problem(chain, rng, f"{name}/{len(problems):05d}",
-                               int(rng.random() < solved))
+                               int(solved(chain)))
         if problem is not None:
             seen[key] += 1
             problems.append(problem)
     return problems, seen
 
 
+def draw_for(chain, purpose):
+    """A number in [0, 1) that depends on the names of the chain's steps, and on the purpose, alone."""
+    return random.Random(purpose + "/".join(s.name for s in chain.steps)).random()
+
+
 def held_out(chain):
-    """A fifth of all step sequences, chosen by their names alone, is kept for the test problems."""
-    names = "/".join(s.name for s in chain.steps)
-    return len(chain.steps) > 1 and random.Random(names).random() < 0.2
+    """A fifth of all step sequences is kept for the test problems."""
+    return len(chain.steps) > 1 and draw_for(chain, "") < 0.2
+
+
+def solved(chain):
+    """Chains of one step, and a quarter of the longer sequences, come with a solution."""
+    return len(chain.steps) == 1 or draw_for(chain, "solved ") < 0.25
 
 
 def write_jsonl(path, rows):
@@ -530,14 +541,15 @@ def main(argv=None):
     if args.train < 1 or args.test < 1:
         raise UserError("--train and --test need at least one problem each")
     train, seen = make_split(random.Random(f"train {args.seed}"), "train", args.train,
-                             {1: 4, 2: 28, 3: 6, 4: 1}, 1 / 3, lambda chain: not held_out(chain),
+                             {1: 4, 2: 28, 3: 6, 4: 1}, solved, lambda chain: not held_out(chain),
                              repeats=12)
     test, _ = make_split(random.Random(f"test {args.seed}"), "test", args.test,
-                         {2: 100, 3: 6, 4: 1}, 1, held_out, repeats=2, forbidden=seen)
+                         {2: 100, 3: 6, 4: 1}, lambda chain: True, held_out, repeats=2,
+                         forbidden=seen)
     write_jsonl(os.path.join(HERE, "train.jsonl"), train)
     write_jsonl(os.path.join(HERE, "test.jsonl"), test)
-    solved = sum(bool(problem["solutions"]) for problem in train)
-    print(f"wrote {len(train)} training problems ({solved} with solutions) and "
+    with_solutions = sum(bool(problem["solutions"]) for problem in train)
+    print(f"wrote {len(train)} training problems ({with_solutions} with solutions) and "
           f"{len(test)} test problems to {HERE}")
 
 
