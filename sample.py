@@ -33,7 +33,7 @@ from sandbox import (Program, UserError, append_record, make_parser, open_to_con
 
 # --- model: decoding ------------------------------------------------------------------------------
 
-def next_tokens(logits, temperature, top_p, uniform, width=64):
+def next_tokens(logits, temperature, top_p, uniform, width=16):
     """Nucleus sampling by inversion: the smallest set of tokens with probability top_p,
     then one of it.
 
@@ -88,7 +88,8 @@ def decode(model, states, mask, prefixes, group, uniforms, max_target, temperatu
 
     logits = forward(tokens)[group]                                                    # (R, V)
     cache.batch_select_indices(group)
-    states, mask, seen = states[group], mask[group], seen[group]
+    # The cache holds what attention needs of the states; from here on only their shape is read.
+    states, mask, seen = states[:1].expand(len(group), -1, -1), mask[group], seen[group]
     programs = [list(prefixes[k]) for k in group.tolist()]
     rows = list(range(len(programs)))  # which program stands in which row of the batch
     for step in range(max_target):
@@ -105,7 +106,7 @@ def decode(model, states, mask, prefixes, group, uniforms, max_target, temperatu
             rows = [rows[i] for i in going]
             going = torch.tensor(going, device=device)
             cache.batch_select_indices(going)
-            states, mask, seen, tokens = states[going], mask[going], seen[going], tokens[going]
+            states, mask, seen, tokens = states[:len(going)], mask[going], seen[going], tokens[going]
         seen = F.pad(seen, (0, 1), value=True)
         logits = forward(tokens[:, None])
     return programs

@@ -22,7 +22,7 @@ def test_the_nucleus_is_the_smallest_set_that_reaches_top_p():
     assert next_tokens(logits, 1.0, 1.0, None).tolist() == [1, 1, 1, 1]
 
 
-def test_a_wide_nucleus_is_not_cut_at_the_64_likeliest_tokens():
+def test_a_wide_nucleus_is_not_cut_at_the_16_likeliest_tokens():
     """Catches the short cut taken where it does not hold: 200 equal tokens, top-p 1, u near 1."""
     tokens = next_tokens(torch.zeros(1, 200), 1.0, 1.0, torch.tensor([0.9]))
     assert len(set(next_tokens(torch.zeros(100, 200), 1.0, 1.0,
