@@ -58,6 +58,17 @@ def pass_at_k(n, c, k):
     return 1.0 - math.prod(1.0 - k / i for i in range(n - c + 1, n + 1))
 
 
+def n_at_k(f, c, n):
+    """The chance that one of n submitted programs passes, drawn from those of k programs that pass the
+    example tests: f of them do, and c of these pass the hidden tests too.
+
+        1 - C(f-c, n) / C(f, n),  where fewer than n are left all of them are submitted
+
+    So it is 0 where nothing right is left (c = 0), few as they may be.
+    """
+    return pass_at_k(f, c, min(n, f)) if c else 0.0
+
+
 def bootstrap_interval(values, resamples=2000, seed=0):
     """(mean, low, high): the mean of `values`, one a problem, and its 95 % interval.
 
@@ -75,6 +86,19 @@ def count_passed(programs):
         if program.outcome in LABELS:
             n, c = counts.get(program.key, (0, 0))
             counts[program.key] = n + 1, c + (program.outcome == Outcome.PASSED_TEST.label)
+    return counts
+
+
+def count_filtered(programs):
+    """{problem key: (f, c)}, programs that pass the example tests and those of them that pass the
+    hidden ones too. Where a problem has no example tests nothing is filtered out."""
+    counts = {}
+    for program in programs:
+        if program.outcome in LABELS:
+            f, c = counts.get(program.key, (0, 0))
+            kept = program.extra.get("example_passed") is not False
+            passed = program.outcome == Outcome.PASSED_TEST.label
+            counts[program.key] = f + kept, c + (kept and passed)
     return counts
 
 
@@ -106,7 +130,19 @@ def summarize(problems, programs, ks=DEFAULT_K):
 
 # --- judging --------------------------------------------------------------------------------------
 
-def check_continues(path, judged, programs, settings):
+def run_example_tests(problems, programs, settings, workers):
+    """Copies of `programs` that say under `example_passed` whether they pass the example tests; None
+    where the problem has none, or the judge failed."""
+    with Judge(workers=workers, **{**settings, "tests": "example"}) as judge:
+        outcomes = {index: program.outcome for index, program in
+                    judge.run((problems[program.key], program) for program in programs)}
+    return [dataclasses.replace(program, extra={**program.extra, "example_passed":
+                                None if outcomes[i] == JUDGE_ERROR
+                                else outcomes[i] == Outcome.PASSED_TEST.label})
+            for i, program in enumerate(programs)]
+
+
+def check_continues(path, judged, programs, settings, filtered):
     """Refuse to continue a file that holds other programs, or verdicts under other settings."""
     if len(judged) > len(programs):
         raise UserError(f"{path} holds {len(judged)} programs already, more than the "
@@ -119,19 +155,24 @@ def check_continues(path, judged, programs, settings):
         if used != settings:
             raise UserError(f"{path}, line {number}: judged with {used}, and {settings} is asked "
                             "for; choose another --out")
+        if filtered and "example_passed" not in old.extra:
+            raise UserError(f"{path}, line {number}: judged without --n; choose another --out")
 
 
-def judge_to_file(problems, programs, path, settings, workers):
+def judge_to_file(problems, programs, path, settings, workers, filtered=False):
     """Judge `programs`, append them to `path` in the order given, and return them judged.
 
     Verdicts come in any order; each waits until those before it are written, so that a killed and
-    continued run leaves the same bytes as a run that was never stopped.
+    continued run leaves the same bytes as a run that was never stopped. `filtered`: the example
+    tests come first, for n@k.
     """
     file, written = open_to_continue(path)
     with file:
-        check_continues(path, read_programs(path), programs, settings)
+        check_continues(path, read_programs(path), programs, settings, filtered)
         todo, waiting, next_one = programs[written:], {}, 0
         outcomes, started = collections.Counter(), time.perf_counter()
+        if filtered and todo:
+            todo = run_example_tests(problems, todo, settings, workers)
         with (Judge(workers=workers, **settings) as judge,
               tqdm(total=len(programs), initial=written, unit="program", disable=None) as bar):
             for index, program in judge.run((problems[program.key], program) for program in todo):
@@ -181,6 +222,32 @@ def print_outcomes(name, outcomes):
               "where the problem has no such tests), which no share counts")
 
 
+def print_filtered(problems, programs, ns):
+    """n@k: k is the number of programs of a problem, n of those that pass its example tests count."""
+    counts = count_filtered(programs)
+    total = collections.Counter(program.key for program in programs)
+    fewest, most = min(total.values()), max(total.values())
+    k = fewest if fewest == most else f"{fewest}-{most}"
+    rows = [["", "problems", "programs kept", "kept and right", *(f"{n}@{k}" for n in ns)]]
+    for label, keys in by_difficulty(problems, counts).items():
+        kept, right = (sum(counts[key][i] for key in keys) for i in (0, 1))
+        rows.append([label, str(len(keys)), str(kept), str(right), *(percent(bootstrap_interval(
+            [n_at_k(*counts[key], n) for key in keys])) for n in ns)])
+    print_rows(rows)
+
+
+def print_repaired(programs):
+    """Of the repaired programs, the share that passes, by what was wrong with the failed one."""
+    by_error = {}
+    for program in programs:
+        if program.source == "repaired" and program.outcome in LABELS:
+            by_error.setdefault(program.extra.get("parent_outcome", "?"), []).append(
+                program.outcome == Outcome.PASSED_TEST.label)
+    for error, passed in sorted(by_error.items(), key=lambda item: -len(item[1])):
+        print(f"repaired from {error}: {sum(passed)} of {len(passed)} pass "
+              f"({100 * sum(passed) / len(passed):.1f} %)")
+
+
 def print_summary(problems, programs, summary, ks):
     """The report on one judged file."""
     counts = summary["counts"]
@@ -194,6 +261,7 @@ def print_summary(problems, programs, summary, ks):
     print("errors: " + (", ".join(f"{name} {n}" for name, n in errors) or "none"))
     sources = collections.Counter(program.source for program in programs)
     print("sources: " + ", ".join(f"{name} {n}" for name, n in sources.most_common()))
+    print_repaired(programs)
     if len(counts) < len(problems):
         print(f"{len(problems) - len(counts)} of {len(problems)} problems have no judged program; "
               "they are left out")
@@ -283,6 +351,9 @@ def parse_args(argv=None):
     g = p.add_argument_group("report")
     g.add_argument("--k", type=int, nargs="+", default=DEFAULT_K, metavar="K",
                    help="the k of pass@k; of the default ones, those too large print as -")
+    g.add_argument("--n", type=int, nargs="+", default=[], metavar="N",
+                   help="the n of n@k: also run the example tests, and submit n of the programs that "
+                   "pass them")
     g.add_argument("--plot", metavar="FILE.png", help="draw the report (.png, .pdf or .svg)")
     return p.parse_args(argv)
 
@@ -326,6 +397,8 @@ def main(argv=None):
         raise UserError(f"--plot {args.plot}: the name must end in .png, .pdf or .svg")
     if bool(args.table) == bool(args.programs and args.out):
         raise UserError("give either --programs and --out, to judge, or --table, to compare")
+    if any(n < 1 for n in args.n) or args.n and args.table:
+        raise UserError("--n: each must be at least 1, and --table does not take it")
     problems = read_problems(args.problems)
     if args.table:
         runs = read_judged(problems, args.table)
@@ -342,9 +415,11 @@ def main(argv=None):
         check_k(args.k, programs)
         settings = {"tests": args.tests, "compare": args.compare, "time_limit": args.time_limit,
                     "memory_mb": args.memory_mb, "all_tests": args.all_tests}
-        judged = judge_to_file(problems, programs, args.out, settings, args.workers)
+        judged = judge_to_file(problems, programs, args.out, settings, args.workers, bool(args.n))
         summaries = {os.path.basename(args.out): summarize(problems, judged, args.k)}
         print_summary(problems, judged, *summaries.values(), args.k)
+        if args.n:
+            print_filtered(problems, judged, args.n)
     if args.plot:
         plot(args.plot, summaries, args.k)
 

@@ -63,8 +63,12 @@ def build_prompt(problem):
 
 
 def build_repair_prompt(problem, program):
-    """The text of (D, W_fail, u, c): the statement, the failed program,
-    its outcome and error subtype."""
+    """The text of (D, W_fail, u, c): the statement, the failed program, its outcome and error subtype.
+
+    >>> build_repair_prompt(Problem(1, "Print n + 1."),
+    ...                     Program(1, "print(n)", outcome="runtime_error", error="NameError"))
+    '\\nQUESTION:\\nPrint n + 1.\\nERROR TYPE: runtime_error (NameError)\\nBUGGY PROGRAM:\\nprint(n)\\nANSWER:\\n'
+    """
     starter = f"\n{problem.starter_code}" if problem.starter_code else ""
     error = f" ({program.error})" if program.error else ""
     return (f"\nQUESTION:\n{problem.question}{starter}\nERROR TYPE: {program.outcome}{error}\n"
@@ -281,9 +285,11 @@ def make_pairs(args, tokenizer):
         if not failed:
             raise UserError(f"{args.programs}: no judged, failed program of a problem with "
                             f"solutions; run evaluate.py first")
+        rng = np.random.default_rng(args.seed)
+        target = (nearest_solution if args.repair_target == "nearest" else
+                  lambda code, solutions: solutions[rng.integers(len(solutions))])
         rows = [(problems[program.key], program,
-                 nearest_solution(program.code, problems[program.key].solutions))
-                for program in failed]
+                 target(program.code, problems[program.key].solutions)) for program in failed]
     held = dict(zip([problem.problem_id for problem in solved], split(len(solved), args.held_out)))
     encoded = [(held[problem.problem_id],
                 (encode_prompt(tokenizer, problem, args.max_source, program),
@@ -547,6 +553,9 @@ def parse_args(argv=None):
                    help="directories of Python files; none: the standard library's sources")
     g.add_argument("--programs", default=None, metavar="FILE",
                    help="judged programs, for --task repair")
+    g.add_argument("--repair-target", choices=["nearest", "random"], default="nearest",
+                   help="the ground truth that a failed program is repaired to: the one that needs "
+                   "the fewest edits, or any")
     g.add_argument("--held-out", type=float, default=0.02,
                    help="share of files or problems kept for loss_held_out")
     g = p.add_argument_group("lengths and schedule")

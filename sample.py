@@ -20,6 +20,7 @@ import argparse
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from tqdm import tqdm
 from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
@@ -32,7 +33,7 @@ from sandbox import (Program, UserError, append_record, make_parser, open_to_con
 
 # --- model: decoding ------------------------------------------------------------------------------
 
-def next_tokens(logits, temperature, top_p, uniform, width=64):
+def next_tokens(logits, temperature, top_p, uniform, width=16):
     """Nucleus sampling by inversion: the smallest set of tokens with probability top_p,
     then one of it.
 
@@ -55,37 +56,59 @@ def next_tokens(logits, temperature, top_p, uniform, width=64):
     return tokens
 
 
-def decode(model, states, mask, uniforms, max_target, temperature, top_p):
+def decode(model, states, mask, prefixes, group, uniforms, max_target, temperature, top_p):
     """Continue R rows until each has said end-of-sequence. Finished rows leave the batch.
 
-    states (R, S, d), mask (R, S): the encoder's output, a row a program.
-    uniforms: (R, max_target), the randomness of every row and position; None for greedy.
-    Returns R lists of token ids.
+    states (K, S, d), mask (K, S), prefixes: for each of K seeds the encoder's output and the tokens
+    that its programs begin with; they go through the decoder into its cache once a seed.
+    group: (R,), the seed that each row continues.  uniforms: (R, max_target), the randomness of
+    every row and step; None for greedy.  Returns R lists of token ids, prefixes included.
+
+    Shorter prefixes are padded on the left and the padding is masked: T5 knows positions by their
+    distance alone, so that a row is decoded as if it stood by itself.
     """
     cache = EncoderDecoderCache(DynamicCache(config=model.config),
                                 DynamicCache(config=model.config))
-    tokens = torch.full((len(states), 1), model.config.decoder_start_token_id, device=states.device)
-    rows = list(range(len(states)))  # which program stands in which row of the batch
-    programs = [[] for _ in rows]
-    eos = model.config.eos_token_id
-    for position in range(max_target):
+    start, eos = model.config.decoder_start_token_id, model.config.eos_token_id
+    width, device = max(map(len, prefixes)), states.device
+    tokens = torch.tensor([[start] * (width - len(prefix) + 1) + list(prefix)
+                           for prefix in prefixes], device=device)                     # (K, 1 + w)
+    seen = torch.tensor([[False] * (width - len(prefix)) + [True] * (len(prefix) + 1)
+                         for prefix in prefixes], device=device)                       # (K, 1 + w)
+    padded = not seen.all()
+
+    def forward(tokens):
         output = model(encoder_outputs=(states,), attention_mask=mask, decoder_input_ids=tokens,
-                       past_key_values=cache, use_cache=True)
-        uniform = None if uniforms is None else uniforms[rows, position].to(states.device)
-        tokens = next_tokens(output.logits[:, -1].float(), temperature, top_p, uniform)[:, None]
-        going = []
-        for i, (row, token) in enumerate(zip(rows, tokens[:, 0].tolist())):
-            if not programs[row] or programs[row][-1] != eos:
+                       decoder_attention_mask=seen if padded else None, past_key_values=cache,
+                       use_cache=True)
+        return output.logits[:, -1].float()
+
+    def finished(program):
+        return program[-1:] == [eos] or len(program) >= max_target
+
+    logits = forward(tokens)[group]                                                    # (R, V)
+    cache.batch_select_indices(group)
+    # The cache holds what attention needs of the states; from here on only their shape is read.
+    states, mask, seen = states[:1].expand(len(group), -1, -1), mask[group], seen[group]
+    programs = [list(prefixes[k]) for k in group.tolist()]
+    rows = list(range(len(programs)))  # which program stands in which row of the batch
+    for step in range(max_target):
+        uniform = None if uniforms is None else uniforms[rows, step].to(device)
+        tokens, going = next_tokens(logits, temperature, top_p, uniform), []           # (R,)
+        for i, (row, token) in enumerate(zip(rows, tokens.tolist())):
+            if not finished(programs[row]):
                 programs[row].append(token)
-                if token != eos:
+                if not finished(programs[row]):
                     going.append(i)
         if not going:
             break
         if len(going) < 0.9 * len(rows):  # copying the cache costs a step, so rows leave in groups
             rows = [rows[i] for i in going]
-            going = torch.tensor(going, device=states.device)
+            going = torch.tensor(going, device=device)
             cache.batch_select_indices(going)
-            states, mask, tokens = states[going], mask[going], tokens[going]
+            states, mask, seen, tokens = states[:len(going)], mask[going], seen[going], tokens[going]
+        seen = F.pad(seen, (0, 1), value=True)
+        logits = forward(tokens[:, None])
     return programs
 
 
@@ -103,33 +126,42 @@ def beam(model, states, mask, num_programs, max_target):
 
 @torch.no_grad()
 def generate(model, prompts, num_programs, max_target, method="sample", temperature=0.6, top_p=0.95,
-             seeds=None, batch_size=256, pad_id=0):
-    """`num_programs` programs for each prompt: lists of token ids, in the order of the prompts.
+             seeds=None, batch_size=256, pad_id=0, prefixes=None):
+    """Programs for each prompt: lists of token ids, in the order of the prompts.
 
-    prompts: lists of token ids.  method: "sample", "greedy" or "beam".  seeds: one list of integers
-    a prompt; program j of prompt i is a function of (seeds[i], j) and of the model alone.
-    The encoder runs once a prompt; at most `batch_size` programs are decoded together.
+    prompts: lists of token ids.  num_programs: how many for every prompt, or a list, one number a
+    prompt.  method: "sample", "greedy" or "beam".  prefixes: one list of token ids a prompt, which
+    its programs begin with.  seeds: one list of integers a prompt; program j of prompt i is a
+    function of (seeds[i], j), of prompt and prefix and of the model alone.
+    The encoder runs once for each distinct prompt; at most `batch_size` programs are decoded
+    together.
     """
     device = next(model.parameters()).device
-    source, mask = (x.to(device) for x in pad(prompts, pad_id))
+    counts = [num_programs] * len(prompts) if isinstance(num_programs, int) else num_programs
+    distinct = {tuple(prompt): i for i, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
+    source, mask = (x.to(device) for x in pad(list(distinct), pad_id))
     with autocast(device):
         states = model.get_encoder()(input_ids=source,
                                      attention_mask=mask).last_hidden_state  # (P, S, d)
         if method == "beam":
             programs = beam(model, states, mask, num_programs, max_target)
         else:
-            rows = torch.arange(len(prompts), device=device).repeat_interleave(num_programs)
+            rows = torch.arange(len(prompts)).repeat_interleave(torch.tensor(counts))  # (R,)
+            which = torch.tensor([distinct[tuple(prompt)] for prompt in prompts], device=device)
             uniforms = None if method == "greedy" else torch.from_numpy(np.concatenate([
-                np.random.default_rng(seed).random((num_programs, max_target), dtype=np.float32)
-                for seed in seeds]))
+                np.random.default_rng(seed).random((count, max_target), dtype=np.float32)
+                for seed, count in zip(seeds, counts)]))
             programs = []
             for first in range(0, len(rows), batch_size):
-                part = rows[first:first + batch_size]
+                chosen, group = rows[first:first + batch_size].unique(return_inverse=True)
+                part = which[chosen]
                 programs += decode(
                     model, states[part], mask[part],
+                    [prefixes[i] if prefixes else [] for i in chosen.tolist()], group.to(device),
                     None if uniforms is None else uniforms[first:first + batch_size],
                     max_target, temperature, top_p)
-    return [programs[i:i + num_programs] for i in range(0, len(programs), num_programs)]
+    starts = np.cumsum([0, *counts]).tolist()
+    return [programs[i:j] for i, j in zip(starts, starts[1:])]
 
 
 # --- from problems to a file of programs ----------------------------------------------------------

@@ -18,12 +18,15 @@ Here, unlike in the released code, padding is masked in encoder and pooling, the
 from the state that has consumed w_t, the pool is over states (not logits), and classes are
 weighted.
 
-Next: `python train_rl.py --critic runs/critic ...`
+`--binary` trains phi_test, the critic of critic sampling (Sec. 3.3.4): two of the four classes.
+
+Next: `python train_rl.py --critic runs/critic ...` (`python sample.py --critic ...` with --binary)
 """
 import argparse
 import json
 import os
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -282,6 +285,9 @@ def train(args):
     else:
         tokenizer, model = load_model(args.init, device)
         critic = Critic(model).to(device)
+    if args.binary:  # phi_test: whatever did not pass, failed
+        programs = [p if p.outcome in (Outcome.PASSED_TEST.label, JUDGE_ERROR)
+                    else replace(p, outcome=Outcome.FAILED_TEST.label) for p in programs]
     items = critic_items(problems, programs, tokenizer, args.max_source, args.max_target)
     held = dict(zip(problems, split(len(problems), args.held_out)))
     train_items = [item for item in items if not held[item[0]]]
@@ -373,6 +379,8 @@ def parse_args(argv=None):
     g = p.add_argument_group("the critic (Section 3.3.2)")
     g.add_argument("--programs", required=True, nargs="+", default=argparse.SUPPRESS,
                    metavar="FILE", help="judged programs")
+    g.add_argument("--binary", action="store_true", help="phi_test, the critic of sample.py: only "
+                   "failed_test (whatever did not pass) against passed_test (Section 3.3.4)")
     g.add_argument("--class-weight", type=float, default=0.5, help="power of the inverse class "
                    "frequency in the loss: 0 none, 1 all classes weigh the same")
     g.add_argument("--held-out", type=float, default=0.1,

@@ -11,7 +11,7 @@ import time
 import pytest
 
 import evaluate
-from evaluate import bootstrap_interval, paired_difference, pass_at_k, summarize
+from evaluate import bootstrap_interval, n_at_k, paired_difference, pass_at_k, summarize
 from sandbox import Problem, Program, UserError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -49,6 +49,16 @@ def test_pass_at_k_refuses_fewer_programs_than_k():
     """Catches: the estimator's answer of 1.0 for no right program at all."""
     with pytest.raises(ValueError, match="needs 5 programs; there are 4"):
         pass_at_k(4, 0, 5)
+
+
+def test_n_at_k_is_the_share_of_submissions_that_hold_a_right_program():
+    """Catches: DESIGN's corner, f < n with c = 0, counted as solved; and f < n refused. All ways to
+    submit min(n, f) of the f programs that are left are tried."""
+    for f in range(7):
+        for c, n in itertools.product(range(f + 1), range(1, 7)):
+            ways = list(itertools.combinations([True] * c + [False] * (f - c), min(n, f)))
+            assert n_at_k(f, c, n) == pytest.approx(sum(map(any, ways)) / len(ways))
+    assert n_at_k(0, 0, 1) == n_at_k(2, 0, 5) == 0.0
 
 
 def test_the_interval_of_a_constant_is_the_constant_and_more_problems_narrow_it():
@@ -156,10 +166,40 @@ def test_without_example_tests_a_program_gets_no_verdict(sample):
     assert "4 programs without a verdict" in report.stdout
 
 
-def test_a_half_written_output_is_continued_to_the_same_bytes(sample):
+def test_n_at_k_submits_what_passes_the_example_tests(sample):
+    """Catches: a filter by the hidden tests, and one where there are no example tests. Problem two
+    keeps print(3), which passes the example and fails the hidden test; one has no examples and
+    submits one of its four programs, of which three pass."""
+    problems, programs, out = sample
+    report = run("--problems", problems, "--programs", programs, "--out", out, "--k", 1, "--n", 1, 5)
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["example_passed"] for row in rows] == [None] * 4 + [False, True, False, False]
+    table = [line.split() for line in report.stdout.splitlines()]
+    assert ["introductory", "1", "4", "3", "75.0", "[75.0,", "75.0]", "100.0", "[100.0,", "100.0]"] in table
+    assert ["interview", "1", "1", "0", "0.0", "[0.0,", "0.0]", "0.0", "[0.0,", "0.0]"] in table
+    out.write_text("".join(json.dumps({key: row[key] for key in row if key != "example_passed"}) + "\n"
+                           for row in rows[:1]))
+    report = run("--problems", problems, "--programs", programs, "--out", out, "--n", 1)
+    assert report.returncode == 2 and "judged without --n" in report.stderr
+
+
+def test_repairs_are_counted_by_what_was_wrong(sample, tmp_path):
+    """Catches: shares of all programs, or by the outcome of the repaired program itself."""
+    problems, _, out = sample
+    rows = program_rows("one", "print(3)", "print(4)", "print(3)")
+    for row, error in zip(rows, ["compile_error (SyntaxError)"] * 2 + ["failed_test (WrongAnswer)"]):
+        row.update(source="repaired", parent_outcome=error)
+    repaired = write_jsonl(tmp_path / "r.jsonl", rows)
+    report = run("--problems", problems, "--programs", repaired, "--out", out)
+    assert "repaired from compile_error (SyntaxError): 1 of 2 pass (50.0 %)" in report.stdout
+    assert "repaired from failed_test (WrongAnswer): 1 of 1 pass (100.0 %)" in report.stdout
+
+
+@pytest.mark.parametrize("more", [[], ["--n", "1"]])
+def test_a_half_written_output_is_continued_to_the_same_bytes(sample, more):
     """Catches: a torn line kept, a program judged twice or skipped, another order."""
     problems, programs, out = sample
-    arguments = ["--problems", problems, "--programs", programs, "--out", out]
+    arguments = ["--problems", problems, "--programs", programs, "--out", out, *more]
     run(*arguments)
     whole = out.read_bytes()
     for size in (0, 1, len(whole) // 2, len(whole) - 1, len(whole)):

@@ -22,7 +22,7 @@ def test_the_nucleus_is_the_smallest_set_that_reaches_top_p():
     assert next_tokens(logits, 1.0, 1.0, None).tolist() == [1, 1, 1, 1]
 
 
-def test_a_wide_nucleus_is_not_cut_at_the_64_likeliest_tokens():
+def test_a_wide_nucleus_is_not_cut_at_the_16_likeliest_tokens():
     """Catches the short cut taken where it does not hold: 200 equal tokens, top-p 1, u near 1."""
     tokens = next_tokens(torch.zeros(1, 200), 1.0, 1.0, torch.tensor([0.9]))
     assert len(set(next_tokens(torch.zeros(100, 200), 1.0, 1.0,
@@ -78,6 +78,33 @@ def test_nothing_follows_the_end_of_sequence(model):
     for rows in generate(model, PROMPTS * 4, 8, 40, temperature=2.0, top_p=1.0,
                          seeds=[[1, i] for i in range(12)]):
         assert all(ids.index(eos) == len(ids) - 1 for ids in rows if eos in ids)
+
+
+def test_a_greedy_program_continued_from_any_of_its_prefixes_is_the_same_program(model):
+    """Catches a wrong position, a lost mask or a mixed-up row in a cache that is filled with prefixes
+    of unequal length: the continuation from each prefix of a greedy program is its own rest."""
+    prompts = PROMPTS + [[i, i + 3] for i in range(10, 50)]
+    greedy = [ids for ids, in generate(model, prompts, 1, 30, method="greedy")]
+    seeds = [(prompt, ids[:length]) for prompt, ids in zip(prompts, greedy)
+             for length in sorted({0, 1, len(ids) // 2, len(ids) - 1, len(ids)})]
+    assert len({len(prefix) for _, prefix in seeds}) > 8
+    continued = generate(model, [prompt for prompt, _ in seeds], 2, 30, method="greedy",
+                         prefixes=[prefix for _, prefix in seeds], batch_size=64)
+    whole = dict(zip(map(tuple, prompts), greedy))
+    assert continued == [[whole[tuple(prompt)]] * 2 for prompt, _ in seeds]
+
+
+def test_every_seed_gets_its_own_number_of_programs_whatever_stands_beside_it(model):
+    """Catches counts that shift between seeds, and randomness or padding shared between them."""
+    seeds, prefixes, counts = [[0, 0], [0, 1], [0, 2]], [[7, 8, 9], [], [5]], [1, 4, 2]
+    flags = dict(temperature=1.0, top_p=1.0)
+    together = generate(model, PROMPTS, counts, 20, seeds=seeds, prefixes=prefixes, batch_size=3,
+                        **flags)
+    assert [len(rows) for rows in together] == counts
+    for i in range(3):
+        assert all(ids[:len(prefixes[i])] == prefixes[i] for ids in together[i])
+        assert generate(model, [PROMPTS[i]], [counts[i]], 20, seeds=[seeds[i]],
+                        prefixes=[prefixes[i]], **flags) == [together[i]]
 
 
 @pytest.fixture
