@@ -271,13 +271,14 @@ def train(args):
 
     optimizer = torch.optim.AdamW(actor.parameters(), lr=args.lr, weight_decay=args.weight_decay,
                                   fused=True)
-    empty = {"loss_ce": 0.0, "loss_rl": 0.0, "kl": 0.0, "weight": 0.0, "tokens": 0, "steps": 0}
-    step, running = load_state(checkpoint, args.out, optimizer) if checkpoint else (0, dict(empty))
+    empty = {"loss_ce": 0.0, "loss_rl": 0.0, "kl": 0.0, "weight": 0.0, "steps": 0}
+    step, running = (load_state(checkpoint, args.out, optimizer) if checkpoint
+                     else (0, {**empty, "tokens": 0}))
     if not checkpoint:
         open(os.path.join(args.out, "metrics.jsonl"), "w").close()
     forward = torch.compile(actor) if args.compile else actor
     orders = {}  # of the solved pairs and of the sampled programs
-    started = time.time()
+    started, seen = time.time(), running["tokens"]
     with Judge(time_limit=args.time_limit) as judge:
         if step == 0:
             row, _ = evaluate_actor(actor, tokenizer, held_problems, judge, args)
@@ -332,13 +333,15 @@ def train(args):
 
             running["steps"] += 1
             if step % args.log_every == 0 or step == args.steps:
-                seconds, started = time.time() - started, time.time()
+                speed = (running["tokens"] - seen) / (time.time() - started)
+                started, seen = time.time(), running["tokens"]
                 row = {"step": step, "loss_ce": running["loss_ce"] / running["steps"],
                        "loss_rl": running["loss_rl"] / running["steps"],
                        "token_weight": running["weight"] / running["steps"],
-                       "kl": running["kl"] / running["steps"], "lr": learning_rate(step, args)}
-                log_metrics(args.out, row, args.steps, f"{running['tokens'] / seconds:.0f} tokens/s")
-                running = dict(empty)
+                       "kl": running["kl"] / running["steps"], "lr": learning_rate(step, args),
+                       "tokens": running["tokens"]}
+                log_metrics(args.out, row, args.steps, f"{speed:.0f} tokens/s")
+                running.update(empty)
             if step % args.save_every == 0 or step == args.steps:
                 row, program = evaluate_actor(actor, tokenizer, held_problems, judge, args)
                 log_metrics(args.out, {"step": step, **row}, args.steps)
