@@ -6,8 +6,8 @@ Reads   --model: a checkpoint or run directory or hub name; --problems: statemen
 Writes  --out: one program record a line with `code`, `source` and the `tokens` exactly as sampled
         (the end-of-sequence token included; without it the program was cut at --max-target).
         The same command again continues a half-written file and gives the same programs.
-        With --critic only the programs of a mini-batch's last round are written, as in Algorithm 1.
-        They hold `rounds` (programs, passed and generated tokens of each round: what they cost),
+        With --critic only the programs of a mini-batch's last round are written, as in Algorithm 1,
+        and with them those that were refined (--keep). They hold `rounds` (programs, passed and generated tokens of each round: what they cost),
         `parent` (the code that they were refined or repaired from) and `prefix_tokens`.
 
     python sample.py --model runs/warmstart --problems data/mini_apps/test.jsonl \\
@@ -239,7 +239,9 @@ Unit = namedtuple("Unit", "problem failed prompt seed size")
 
 def draw(model, tokenizer, units, jobs, source, args, method="sample"):
     """{unit: Program records} of the jobs (unit, parent, prompt, prefix, count, seed)."""
-    found = {}
+    found, jobs = {}, [job for job in jobs if job[4]]
+    if not jobs:
+        return found
     _, _, prompts, prefixes, counts, seeds = zip(*jobs)
     programs = generate(model, prompts, counts, args.max_target, method, args.temperature,
                         args.top_p, seeds, args.batch_size, tokenizer.pad_token_id, prefixes)
@@ -299,7 +301,7 @@ def critic_sampling(units, actor, critic, repairer, tokenizer, judge, args):
         S = run_tests(units, draw(repairer, tokenizer, units, jobs, "repaired", args), judge)
         rounds.append(S)
         P += [(u, W) for u in S for W in S[u] if W.outcome == PASSED]
-    # Where something passed: N / |P| continuations of the seed of each program in P.
+    # Where something passed: N / |P| for each program in P, itself and continuations of its seed.
     if args.refine and P:
         jobs = []
         for u, passed in critic_values(prefix_values, critic, tokenizer, units, P,
@@ -307,14 +309,15 @@ def critic_sampling(units, actor, critic, repairer, tokenizer, judge, args):
             counts = distribute(units[u].size, len(passed))
             for j, ((W, values), count) in enumerate(zip(passed, counts)):
                 seed = refine(W.tokens, values, tokenizer.eos_token_id, args.cut)
-                jobs.append((u, W, units[u].prompt, seed, count, [*units[u].seed, 2, j]))
+                jobs.append((u, W, units[u].prompt, seed, count - args.keep, [*units[u].seed, 2, j]))
         rounds.append(draw(actor, tokenizer, units, jobs, "refined", args))
     return rounds
 
 
-def returned(units, rounds, totals):
-    """The programs that count, in the order of the units: those of a unit's last round, with what
-    all of its rounds cost, and no outcome, since their hidden tests have not been run.
+def returned(units, rounds, totals, args):
+    """The programs that count, in the order of the units: those of a unit's last round (and those
+    that it refined, if they are kept), with what all of its rounds cost. They have no outcome: their
+    hidden tests have not been run.
 
     totals: {source: Counter} over all units, which grows.
     """
@@ -331,8 +334,10 @@ def returned(units, rounds, totals):
                 row, mini_batches=1, solved=int(row["passed"] > 0))
         if not unit.problem.example_tests:
             note["critic_sampling"] = "no example tests"
+        kept = ([program for program in own[-2] if program.outcome == PASSED]
+                if args.keep and own[-1][0].source == "refined" else [])
         records += [Program(program.problem_id, program.code, program.source, program.tokens,
-                            extra={**program.extra, **note}) for program in own[-1]]
+                            extra={**program.extra, **note}) for program in kept + own[-1]]
     return records
 
 
@@ -346,7 +351,8 @@ def trace(path, unit, rounds, critic, tokenizer, judge):
         children = [W for W in programs if W.extra.get("parent") == code]
         (_, values), = critic_values(prefix_values, critic, tokenizer, [unit], [(0, parent)], 1)[0]
         parts.append((f"{parent.source}: {parent.outcome}", show_tokens(
-            tokenizer, parent.tokens, values, children[0].extra["prefix_tokens"])))
+            tokenizer, parent.tokens, values,
+            children[0].extra["prefix_tokens"] if children[0].source == "refined" else None)))
         kinds = Counter((W.code, W.source, W.outcome) for W in children)
         parts += [(f"{count} x {source} from it: {outcome}", f"<pre>{html.escape(text)}</pre>")
                   for (text, source, outcome), count in kinds.most_common(4)]
@@ -406,7 +412,7 @@ def sample(args):
             if starts[first + len(group)] <= done:  # what is there is skipped, not sampled again
                 continue
             if critic:
-                records = returned(group, critic_sampling(group, *models), totals)
+                records = returned(group, critic_sampling(group, *models), totals, args)
             else:
                 jobs = [(u, unit.failed, unit.prompt, [], unit.size, unit.seed)
                         for u, unit in enumerate(group)]
@@ -461,6 +467,9 @@ def parse_args(argv=None):
                    help="failed programs that are repaired, where none passes")
     g.add_argument("--refine", action=argparse.BooleanOptionalAction, default=True,
                    help="continue the seeds of programs that pass the example tests")
+    g.add_argument("--keep", action=argparse.BooleanOptionalAction, default=True,
+                   help="what passes the example tests is itself one of the N/|P| programs that its "
+                   "seed gets; Algorithm 1 returns new ones only")
     g.add_argument("--repair", action=argparse.BooleanOptionalAction, default=True,
                    help="repair with --repairer where no program passes")
     g.add_argument("--cut", choices=["before", "at"], default="before",

@@ -246,7 +246,8 @@ def algorithm(monkeypatch):
     """A function that runs Algorithm 1 on one problem with scripted models: `rounds` are the programs
     that the first, second, third call of `generate` draws from, in turn; `values` the critic's, by
     program. Returns the rounds and what `generate` was asked for: (model, prefixes, counts)."""
-    def run(rounds, values, right, num_programs, num_repair=1, example_tests={"inputs": ["1"]}):
+    def run(rounds, values, right, num_programs, num_repair=1, example_tests={"inputs": ["1"]},
+            keep="--no-keep"):
         asked, left = [], list(rounds)
 
         def generate(model, prompts, counts, *_):
@@ -264,9 +265,9 @@ def algorithm(monkeypatch):
         monkeypatch.setattr(sample, "program_value", lambda critic, batch: critic(batch)[:, -1])
         unit = Unit(Problem("p", "?", example_tests=example_tests), None, [5], [0, 0, 0], num_programs)
         args = sample.parse_args(["--model", "m", "--problems", "p", "--out", "o", "--num-repair",
-                                  str(num_repair)])
+                                  str(num_repair), keep])
         found = critic_sampling([unit], "actor", critic, "repairer", Letters(), ScriptedJudge(right), args)
-        return returned([unit], found, {}), asked
+        return returned([unit], found, {}, args), asked
     return run
 
 
@@ -283,6 +284,18 @@ def test_what_passes_is_refined_and_the_remainder_is_distributed(algorithm):
     assert programs[0].extra["rounds"] == {"sampled": {"programs": 5, "passed": 3, "tokens": 16},
                                            "refined": {"programs": 5, "passed": 0, "tokens": 8}}
     assert {W.outcome for W in programs} == {None}  # the hidden tests have not been run
+
+
+def test_what_passes_may_keep_its_place(algorithm):
+    """Catches more or fewer than N programs, and a found solution that refinement loses: with --keep
+    each of P is the first of its N / |P|; where all N pass nothing is drawn."""
+    values = {"abc": [.6, .7, .4, .9], "abd": [.6, .7, .8, .9]}
+    programs, asked = algorithm([["abc", "x", "abd"], ["abz"]], values, {"abc", "abd"}, 5, keep="--keep")
+    assert asked[1:] == [("actor", [[10, 11], [10, 11, 13]], [1, 1])]
+    assert [(W.code, W.source) for W in programs] == [
+        ("abc", "sampled"), ("abd", "sampled"), ("abc", "sampled"), ("abz", "refined"), ("abz", "refined")]
+    programs, asked = algorithm([["abc", "abd"]], values, {"abc", "abd"}, 4, keep="--keep")
+    assert [W.code for W in programs] == ["abc", "abd"] * 2 and len(asked) == 1
 
 
 def test_where_nothing_passes_the_best_failures_are_repaired_and_then_refined(algorithm):
@@ -323,18 +336,13 @@ def test_the_value_of_a_prefix_is_that_of_the_program_which_ends_there(tiny_mode
 
 
 @pytest.fixture
-def run_critic(tiny_model, tmp_path):
+def run_critic(eager_model, tmp_path):
     """A function that runs critic sampling on 8 problems that want nothing printed, with a model that
     often ends at once (such a program passes), and returns the file's text."""
-    tokenizer, model = load_model(tiny_model, CPU)
-    with torch.no_grad():
-        h = model.eval()(input_ids=torch.tensor([[5, 6, 7]]), decoder_input_ids=torch.tensor([[0]]),
-                         output_hidden_states=True).decoder_hidden_states[-1][0, 0]
-        model.shared.weight[EOS] = 5 * h / (h @ h) * len(h) ** 0.5  # a logit of 5 as the first token
-    model.save_pretrained(tmp_path / "eager")
-    tokenizer.save_pretrained(tmp_path / "eager")
+    tokenizer, model = load_model(eager_model, CPU)
     torch.manual_seed(0)
-    Critic(model).save_pretrained(tmp_path / "eager")  # a critic and a repair model as well
+    Critic(model).save_pretrained(tmp_path / "eager")  # it serves as actor, critic and repair model
+    tokenizer.save_pretrained(tmp_path / "eager")
     path = tmp_path / "problems.jsonl"
     path.write_text("".join(json.dumps(
         {"problem_id": i, "question": "Print nothing." * i, "solutions": ["pass"],
@@ -358,7 +366,7 @@ def test_critic_sampling_end_to_end_is_continued_after_any_line(run_critic, tmp_
     programs = read_programs(tmp_path / "whole.jsonl")
     assert [sum(W.problem_id == i for W in programs) for i in range(8)] == [6] * 8
     assert {W.source for W in programs} == {"sampled", "repaired", "refined"}
-    assert {W.problem_id for W in programs if W.source == "sampled"} == {0}  # it has no example tests
+    assert {W.problem_id for W in programs if "critic_sampling" in W.extra} == {0}  # no example tests
     printed = capsys.readouterr().out
     assert all(f"{word}: " in printed for word in ("sampled", "repaired", "refined"))
     page = (tmp_path / "page.html").read_text()
