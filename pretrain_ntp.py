@@ -51,39 +51,44 @@ transformers.utils.logging.disable_progress_bar()
 
 # --- data: prompts and tokens ---------------------------------------------------------------------
 
-def build_prompt(problem):
-    """The text of D, in the layout that CodeRL trains on. Hidden tests are never read for it.
+def build_prompt(problem, program=None):
+    """The text of D, in the layout that CodeRL trains on; with a failed `program` the text of
+    (D, W_fail, u, c), the repair model's: its outcome, error subtype and code follow.
 
     >>> build_prompt(Problem(1, "Print n + 1."))
     '\\nQUESTION:\\nPrint n + 1.\\n\\nUse Standard Input format\\nANSWER:\\n'
+    >>> print(build_prompt(Problem(1, "Print n + 1."), Program(
+    ...     1, "print(n)", outcome="runtime_error", error="NameError")))
+    <BLANKLINE>
+    QUESTION:
+    Print n + 1.
+    <BLANKLINE>
+    Use Standard Input format
+    ERROR TYPE: runtime_error (NameError)
+    BUGGY PROGRAM:
+    print(n)
+    ANSWER:
+    <BLANKLINE>
+
+    Hidden tests are never read for it.
     """
     starter = f"\n{problem.starter_code}" if problem.starter_code else ""
     form = "Call-Based" if problem.call_based else "Standard Input"
-    return f"\nQUESTION:\n{problem.question}{starter}\n\nUse {form} format\nANSWER:\n"
-
-
-def build_repair_prompt(problem, program):
-    """The text of (D, W_fail, u, c): the statement, the failed program, its outcome and error subtype.
-
-    >>> build_repair_prompt(Problem(1, "Print n + 1."),
-    ...                     Program(1, "print(n)", outcome="runtime_error", error="NameError"))
-    '\\nQUESTION:\\nPrint n + 1.\\nERROR TYPE: runtime_error (NameError)\\nBUGGY PROGRAM:\\nprint(n)\\nANSWER:\\n'
-    """
-    starter = f"\n{problem.starter_code}" if problem.starter_code else ""
-    error = f" ({program.error})" if program.error else ""
-    return (f"\nQUESTION:\n{problem.question}{starter}\nERROR TYPE: {program.outcome}{error}\n"
-            f"BUGGY PROGRAM:\n{program.code}\nANSWER:\n")
+    failed = ""
+    if program:
+        error = f" ({program.error})" if program.error else ""
+        failed = f"ERROR TYPE: {program.outcome}{error}\nBUGGY PROGRAM:\n{program.code.strip()}\n"
+    return f"\nQUESTION:\n{problem.question}{starter}\n\nUse {form} format\n{failed}ANSWER:\n"
 
 
 def encode_prompt(tokenizer, problem, max_source, program=None):
-    """Token ids of the prompt (the repair prompt with `program`), at most `max_source` of them.
+    """Token ids of the prompt (the repair model's with `program`), at most `max_source` of them.
 
-    What is too long loses the end of its statement, never the tail that says what to do.
+    What is too long loses the end of its statement, never the tail that says what to do; a failed
+    program loses its beginning only when nothing is left of the statement.
     """
     def encode(question):
-        shorter = replace(problem, question=question)
-        text = build_repair_prompt(shorter, program) if program else build_prompt(shorter)
-        return tokenizer(text).input_ids
+        return tokenizer(build_prompt(replace(problem, question=question), program)).input_ids
 
     ids = encode(problem.question)
     if len(ids) <= max_source:

@@ -1,34 +1,49 @@
-"""Programs from a model: nucleus sampling, greedy decoding or beam search.
+"""Programs from a model: nucleus sampling, greedy decoding, beam search, and critic sampling
+(Sec. 3.3.4, Algorithm 1), which refines what passes the example tests and repairs what does not.
 
-Reads   --model: a checkpoint or run directory or hub name; --problems (statements and starter code
-        only: tests are never read here).
+Reads   --model: a checkpoint or run directory or hub name; --problems: statements, starter code
+        and, with --critic, the example tests. Hidden tests and solutions are never read here.
 Writes  --out: one program record a line with `code`, `source` and the `tokens` exactly as sampled
         (the end-of-sequence token included; without it the program was cut at --max-target).
         The same command again continues a half-written file and gives the same programs.
+        With --critic only the programs of a mini-batch's last round are written, as in Algorithm 1,
+        and with them those that were refined (--keep). They hold `rounds` (programs, passed and generated tokens of each round: what they cost),
+        `parent` (the code that they were refined or repaired from) and `prefix_tokens`.
 
     python sample.py --model runs/warmstart --problems data/mini_apps/test.jsonl \\
         --out runs/samples.jsonl --num-programs 10
     python sample.py --model runs/warmstart --problems data/mini_apps/test.jsonl \\
         --out runs/greedy.jsonl --greedy
+    python sample.py --model runs/rl --critic runs/critic_test --repairer runs/repair \\
+        --problems data/mini_apps/test.jsonl --out runs/critic_sampling.jsonl \\
+        --num-programs 100 --mini-batch 20 --trace runs/trace.html
+    python sample.py --model runs/repair --failed runs/judged.jsonl \\
+        --problems data/mini_apps/test.jsonl --out runs/repaired.jsonl --num-programs 1
 
 The paper samples APPS with temperature 0.6 (MBPP: 1.2) and top-p 0.95, and takes the greedy program
-as the baseline of its returns.
+as the baseline of its returns. Its k = 1000 are five mini-batches of 200.
 
 Next: `python evaluate.py --problems ... --programs runs/samples.jsonl --out runs/judged.jsonl`
 """
 import argparse
+import contextlib
+import html
+from collections import Counter, namedtuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from tqdm import tqdm
 from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from pretrain_ntp import (autocast, check_config, decode_program, encode_prompt, load_model, pad,
                           pick_device)
-from sandbox import (Program, UserError, append_record, make_parser, open_to_continue,
-                     read_problems, read_programs, run_main)
+from sandbox import (Judge, Outcome, Program, UserError, append_record, make_parser,
+                     open_to_continue, read_problems, read_programs, run_main)
+from train_critic import critic_batch, load_critic, prefix_predictions, show_tokens, write_page
+
+PASSED = Outcome.PASSED_TEST.label
+FAILED = [outcome.label for outcome in Outcome if outcome.label != PASSED]
 
 
 # --- model: decoding ------------------------------------------------------------------------------
@@ -106,8 +121,9 @@ def decode(model, states, mask, prefixes, group, uniforms, max_target, temperatu
             rows = [rows[i] for i in going]
             going = torch.tensor(going, device=device)
             cache.batch_select_indices(going)
-            states, mask, seen, tokens = states[:len(going)], mask[going], seen[going], tokens[going]
-        seen = F.pad(seen, (0, 1), value=True)
+            states, mask, seen = states[:len(going)], mask[going], seen[going]
+            tokens = tokens[going]
+        seen = torch.cat([seen, seen.new_ones(len(seen), 1)], dim=1)
         logits = forward(tokens[:, None])
     return programs
 
@@ -144,7 +160,7 @@ def generate(model, prompts, num_programs, max_target, method="sample", temperat
         states = model.get_encoder()(input_ids=source,
                                      attention_mask=mask).last_hidden_state  # (P, S, d)
         if method == "beam":
-            programs = beam(model, states, mask, num_programs, max_target)
+            programs = beam(model, states, mask, counts[0], max_target)
         else:
             rows = torch.arange(len(prompts)).repeat_interleave(torch.tensor(counts))  # (R,)
             which = torch.tensor([distinct[tuple(prompt)] for prompt in prompts], device=device)
@@ -164,43 +180,260 @@ def generate(model, prompts, num_programs, max_target, method="sample", temperat
     return [programs[i:j] for i, j in zip(starts, starts[1:])]
 
 
+# --- critic sampling: what the critic chooses -----------------------------------------------------
+
+def prefix_values(critic, batch):
+    """q_hat(w_t) = p_phi_test(Passed | w_1 .. w_t, D), (B, T).
+
+    It is read from the pool of the states of w_1 .. w_t: what the critic predicts (Eq. 9) of the
+    program that ends there. That is what it is trained on, and at t = T it is Eq. (12). The state
+    of w_t alone, as in Sec. 3.3.3, tells less of the prefix (train_critic.py reports both).
+    """
+    return prefix_predictions(critic, batch)[:, 1:, Outcome.PASSED_TEST]  # Eq. (11)
+
+
+@torch.no_grad()
+def program_value(critic, batch):
+    """p_phi_test(Passed | W, D) of the whole program, (B,)."""
+    return critic(batch).float().softmax(dim=-1)[:, Outcome.PASSED_TEST]  # Eq. (12)
+
+
+def refine(tokens, values, eos, cut="before"):
+    """The seed of a program that passed: the prefix of which the critic is most sure.
+
+    The prefix ends at the (first) highest value. If it holds a token that the critic calls failing,
+    p(Failed) > p(Passed), a value below 1/2, it ends before the first of them (cut="at": with it).
+
+        tokens     a    b    c    d   eos
+        values    0.6  0.8  0.4  0.9  0.7      highest at d, but c is failing: the seed is a b
+
+    The end-of-sequence token never belongs to a seed. Where the first token fails the seed is
+    empty, and its continuations are plain samples.
+    """
+    values = list(values[:len(tokens)])
+    length = values.index(max(values)) + 1
+    failing = [t for t in range(length) if values[t] < 0.5]
+    if failing:
+        length = failing[0] + (cut == "at")
+    return [token for token in tokens[:length] if token != eos]
+
+
+def repair(programs, values, num_repair):
+    """The M failing programs that the critic likes best; of equal values the first, copies once."""
+    best = {}
+    for i in sorted(range(len(programs)), key=lambda i: -values[i]):
+        best.setdefault(programs[i].code, programs[i])
+    return list(best.values())[:num_repair]
+
+
+def distribute(total, parts):
+    """`total` programs over `parts` seeds, none lost: 20 over 3 is 7, 7, 6."""
+    return [total // parts + (i < total % parts) for i in range(parts)]
+
+
+# --- critic sampling: Algorithm 1 -----------------------------------------------------------------
+
+# A mini-batch: `size` programs for a problem (for --failed, repairs of the program `failed`).
+Unit = namedtuple("Unit", "problem failed prompt seed size")
+
+
+def draw(model, tokenizer, units, jobs, source, args, method="sample"):
+    """{unit: Program records} of the jobs (unit, parent, prompt, prefix, count, seed)."""
+    found, jobs = {}, [job for job in jobs if job[4]]
+    if not jobs:
+        return found
+    _, _, prompts, prefixes, counts, seeds = zip(*jobs)
+    programs = generate(model, prompts, counts, args.max_target, method, args.temperature,
+                        args.top_p, seeds, args.batch_size, tokenizer.pad_token_id, prefixes)
+    for (u, parent, _, prefix, *_), rows in zip(jobs, programs):
+        extra = {"parent": parent.code, "prefix_tokens": len(prefix), "parent_outcome":
+                 parent.outcome + (f" ({parent.error})" if parent.error else "")} if parent else {}
+        found.setdefault(u, []).extend(
+            Program(units[u].problem.problem_id, decode_program(tokenizer, ids), source, ids,
+                    extra=dict(extra)) for ids in rows)
+    return found
+
+
+def run_tests(units, programs, judge):
+    """{unit: Program records} with the verdicts of the example tests."""
+    pairs = [(units[u].problem, program) for u in programs for program in programs[u]]
+    judged = dict(judge.run(pairs))
+    order = iter(range(len(pairs)))
+    return {u: [judged[next(order)] for _ in programs[u]] for u in programs}
+
+
+def critic_values(function, critic, tokenizer, units, programs, batch_size):
+    """{unit: [(program, value)]} of (unit, program) pairs, by prefix_values or program_value."""
+    device, found = next(critic.parameters()).device, {}
+    for first in range(0, len(programs), batch_size):
+        part = programs[first:first + batch_size]
+        batch = critic_batch([(None, units[u].prompt, program.tokens, 0) for u, program in part],
+                             tokenizer, device)
+        with autocast(device):
+            values = function(critic, batch).tolist()
+        for (u, program), value in zip(part, values):
+            found.setdefault(u, []).append((program, value))
+    return found
+
+
+def critic_sampling(units, actor, critic, repairer, tokenizer, judge, args):
+    """Algorithm 1, for many units at once: at most one round of repair and one of refinement.
+
+    Returns the rounds, {unit: Program records} each, with the example tests' verdict on all but the
+    refined ones. A unit's result is the last round that has it, a function of this unit alone.
+    """
+    # N samples from p_theta(. | D), split into P and F by their example tests.
+    jobs = [(u, None, unit.prompt, [], unit.size, unit.seed) for u, unit in enumerate(units)]
+    S = run_tests(units, draw(actor, tokenizer, units, jobs, "sampled", args), judge)
+    rounds = [S]
+    P = [(u, W) for u in S for W in S[u] if W.outcome == PASSED]
+    solved = {u for u, _ in P}
+    F = [(u, W) for u in S for W in S[u] if W.outcome in FAILED and u not in solved]
+    # Where P is empty: N / M repairs of each of the M best failures, p_omega(. | D, W_fail, u, c).
+    if repairer and args.repair and F:
+        jobs = []
+        for u, ranked in critic_values(program_value, critic, tokenizer, units, F,
+                                       args.batch_size).items():
+            R = repair(*zip(*ranked), min(args.num_repair, units[u].size))
+            for j, (W, count) in enumerate(zip(R, distribute(units[u].size, len(R)))):
+                prompt = encode_prompt(tokenizer, units[u].problem, args.max_source, W)
+                jobs.append((u, W, prompt, [], count, [*units[u].seed, 1, j]))
+        S = run_tests(units, draw(repairer, tokenizer, units, jobs, "repaired", args), judge)
+        rounds.append(S)
+        P += [(u, W) for u in S for W in S[u] if W.outcome == PASSED]
+    # Where something passed: N / |P| for each program in P, itself and continuations of its seed.
+    if args.refine and P:
+        jobs = []
+        for u, passed in critic_values(prefix_values, critic, tokenizer, units, P,
+                                       args.batch_size).items():
+            counts = distribute(units[u].size, len(passed))
+            for j, ((W, values), count) in enumerate(zip(passed, counts)):
+                seed = refine(W.tokens, values, tokenizer.eos_token_id, args.cut)
+                jobs.append((u, W, units[u].prompt, seed, count - args.keep, [*units[u].seed, 2, j]))
+        rounds.append(draw(actor, tokenizer, units, jobs, "refined", args))
+    return rounds
+
+
+def returned(units, rounds, totals, args):
+    """The programs that count, in the order of the units: those of a unit's last round (and those
+    that it refined, if they are kept), with what all of its rounds cost. They have no outcome: their
+    hidden tests have not been run.
+
+    totals: {source: Counter} over all units, which grows.
+    """
+    records = []
+    for u, unit in enumerate(units):
+        own = [programs[u] for programs in rounds if u in programs]
+        note = {"rounds": {programs[0].source: {
+            "programs": len(programs),
+            "passed": sum(program.outcome == PASSED for program in programs),
+            "tokens": sum(len(program.tokens) - program.extra.get("prefix_tokens", 0)
+                          for program in programs)} for programs in own}}
+        for source, row in note["rounds"].items():
+            totals.setdefault(source, Counter()).update(
+                row, mini_batches=1, solved=int(row["passed"] > 0))
+        if not unit.problem.example_tests:
+            note["critic_sampling"] = "no example tests"
+        kept = ([program for program in own[-2] if program.outcome == PASSED]
+                if args.keep and own[-1][0].source == "refined" else [])
+        records += [Program(program.problem_id, program.code, program.source, program.tokens,
+                            extra={**program.extra, **note}) for program in kept + own[-1]]
+    return records
+
+
+def trace(path, unit, rounds, critic, tokenizer, judge):
+    """A page on one mini-batch: the critic's values in each program that something was made from,
+    where its seed ends, what was made from it, and the example tests' verdicts."""
+    parts = [("The problem", f"<pre>{html.escape(unit.problem.question)}</pre>")]
+    programs = run_tests([unit], {0: [W for found in rounds for W in found[0]]}, judge)[0]
+    for code in dict.fromkeys(W.extra["parent"] for W in programs if W.extra):
+        parent = next(W for W in programs if W.code == code)
+        children = [W for W in programs if W.extra.get("parent") == code]
+        (_, values), = critic_values(prefix_values, critic, tokenizer, [unit], [(0, parent)], 1)[0]
+        parts.append((f"{parent.source}: {parent.outcome}", show_tokens(
+            tokenizer, parent.tokens, values,
+            children[0].extra["prefix_tokens"] if children[0].source == "refined" else None)))
+        kinds = Counter((W.code, W.source, W.outcome) for W in children)
+        parts += [(f"{count} x {source} from it: {outcome}", f"<pre>{html.escape(text)}</pre>")
+                  for (text, source, outcome), count in kinds.most_common(4)]
+    write_page(path, f"Critic sampling of problem {unit.problem.problem_id}", parts)
+
+
 # --- from problems to a file of programs ----------------------------------------------------------
 
-def sample(args):
-    device = pick_device(args.device)
-    problems = list(read_problems(args.problems).values())
-    tokenizer, model = load_model(args.model, device)
-    model.eval()
-    method = "greedy" if args.greedy else "beam" if args.beam else "sample"
-    num_programs = 1 if args.greedy else args.num_programs
-    file, done = open_to_continue(args.out)
-    check_config(args.out + ".config.json", args, started=done, ignore=("device",))
+def make_units(problems, tokenizer, args):
+    """What to draw, in an order that is a function of the input alone, so that a killed run can be
+    continued. Prompts of like length go through together."""
+    jobs = [(problem, None) for problem in problems.values()]
+    if args.failed:
+        jobs = [(problems[W.key], W) for W in read_programs(args.failed, problems)
+                if W.outcome in FAILED]
+        if not jobs:
+            raise UserError(f"{args.failed}: no failed programs in it; run evaluate.py on it first")
+    total = 1 if args.greedy else args.num_programs
+    size = min(total, args.mini_batch or total)
+    prompts = [encode_prompt(tokenizer, problem, args.max_source, W) for problem, W in jobs]
+    return [Unit(*jobs[i], prompts[i], [args.seed, i, batch], min(size, total - first))
+            for i in sorted(range(len(jobs)), key=lambda i: -len(prompts[i]))
+            for batch, first in enumerate(range(0, total, size))]
 
-    # Problems of like length go through together; the order is a function of the problems alone, so
-    # that a killed run can be continued: what is already there is skipped, not sampled again.
-    prompts = [encode_prompt(tokenizer, problem, args.max_source) for problem in problems]
-    order = sorted(range(len(problems)), key=lambda i: -len(prompts[i]))
-    groups = max(1, args.batch_size // num_programs)
-    total = len(problems) * num_programs
-    if done > total or any(program.key != str(problems[order[i // num_programs]].problem_id)
-                           for i, program in enumerate(read_programs(args.out) if done else [])):
+
+def sample(args):
+    device, problems = pick_device(args.device), read_problems(args.problems)
+    tokenizer, model = load_model(args.model, device)
+    critic_tokenizer, critic = load_critic(args.critic, device) if args.critic else (None, None)
+    its_tokenizer, repairer = load_model(args.repairer, device) if args.repairer else (None, None)
+    for name, other in ((args.critic, critic_tokenizer), (args.repairer, its_tokenizer)):
+        if other and other.get_vocab() != tokenizer.get_vocab():
+            raise UserError(f"{name} and {args.model} have different tokenizers; train {name} "
+                            f"with --init {args.model}")
+    for part in filter(None, (model, critic, repairer)):
+        part.eval()
+    method = "greedy" if args.greedy else "beam" if args.beam else "sample"
+    source = "repaired" if args.failed else {"sample": "sampled"}.get(method, method)
+    units = make_units(problems, tokenizer, args)
+    starts = np.cumsum([0] + [unit.size for unit in units]).tolist()  # of each unit in the file
+    file, done = open_to_continue(args.out)
+    check_config(args.out + ".config.json", args, started=done, ignore=("device", "trace"))
+    keys = [str(unit.problem.problem_id) for unit in units for _ in range(unit.size)]
+    if [W.key for W in (read_programs(args.out) if done else [])] != keys[:done]:
         raise UserError(f"{args.out} holds programs of other problems; use another --out")
-    num_tokens = 0
-    with file, tqdm(total=total, initial=done, unit=" programs", smoothing=0.05) as bar:
-        for first in range(done // num_programs // groups * groups, len(order), groups):
-            chosen = order[first:first + groups]
-            programs = generate(model, [prompts[i] for i in chosen], num_programs, args.max_target,
-                                method, args.temperature, args.top_p,
-                                [[args.seed, i] for i in chosen], args.batch_size,
-                                tokenizer.pad_token_id)
-            records = [Program(problems[i].problem_id, decode_program(tokenizer, ids),
-                               {"sample": "sampled"}.get(method, method), ids)
-                       for i, rows in zip(chosen, programs) for ids in rows]
-            for record in records[max(0, done - first * num_programs):]:
+
+    # The later rounds of critic sampling have fewer rows; four batches in the first fill theirs.
+    groups = max(1, args.batch_size * (4 if critic else 1) // units[0].size)
+    num_tokens, totals = 0, {}
+    judging = (Judge(tests="example", time_limit=args.time_limit) if critic
+               else contextlib.nullcontext())
+    with judging as judge, file, tqdm(total=starts[-1], initial=done, unit=" programs",
+                                      smoothing=0.05) as bar:
+        models = model, critic, repairer, tokenizer, judge, args
+        for first in range(0, len(units), groups):
+            group = units[first:first + groups]
+            if starts[first + len(group)] <= done:  # what is there is skipped, not sampled again
+                continue
+            if critic:
+                records = returned(group, critic_sampling(group, *models), totals, args)
+            else:
+                jobs = [(u, unit.failed, unit.prompt, [], unit.size, unit.seed)
+                        for u, unit in enumerate(group)]
+                found = draw(model, tokenizer, group, jobs, source, args, method)
+                records = [W for programs in found.values() for W in programs]
+            for record in records[max(0, done - starts[first]):]:
                 append_record(file, record)
                 num_tokens += len(record.tokens)
                 bar.update()
-    print(f"wrote {total - done} programs, {num_tokens} tokens to {args.out}")
+        for name, row in totals.items():
+            print(f"{name}: {row['programs']} programs, {row['tokens']} generated tokens, in "
+                  f"{row['mini_batches']} mini-batches" + ("" if name == "refined" else
+                  f"; {row['passed']} pass the example tests, in {row['solved']} of these"))
+        if args.trace:  # the first mini-batch of the most rounds that has a cut inside a program
+            written = read_programs(args.out)
+            shown = max(range(len(units)), key=lambda u: (
+                len(written[starts[u]].extra["rounds"]),
+                max(W.extra.get("prefix_tokens", 0) for W in written[starts[u]:starts[u + 1]]) > 1))
+            trace(args.trace, units[shown], critic_sampling(units[shown:shown + 1], *models),
+                  critic, tokenizer, judge)
+    print(f"wrote {starts[-1] - done} programs, {num_tokens} tokens to {args.out}")
 
 
 # --- command line ---------------------------------------------------------------------------------
@@ -222,6 +455,31 @@ def parse_args(argv=None):
                    help="beam search of width --num-programs, as in Tables 2, 3 and 5")
     g.add_argument("--temperature", type=float, default=0.6, help="of nucleus sampling")
     g.add_argument("--top-p", type=float, default=0.95, help="probability of the nucleus")
+    p.add_argument("--failed", default=None, metavar="FILE",
+                   help="judged programs: --model is a repair model, and writes --num-programs for "
+                   "each failed one")
+    g = p.add_argument_group("critic sampling (Section 3.3.4, Algorithm 1)")
+    g.add_argument("--critic", default=None, metavar="DIR",
+                   help="run directory of train_critic.py --binary")
+    g.add_argument("--repairer", default=None, metavar="DIR",
+                   help="run directory of pretrain_ntp.py --task repair; none: nothing is repaired")
+    g.add_argument("--num-repair", type=int, default=1, metavar="M",
+                   help="failed programs that are repaired, where none passes")
+    g.add_argument("--refine", action=argparse.BooleanOptionalAction, default=True,
+                   help="continue the seeds of programs that pass the example tests")
+    g.add_argument("--keep", action=argparse.BooleanOptionalAction, default=True,
+                   help="what passes the example tests is itself one of the N/|P| programs that its "
+                   "seed gets; Algorithm 1 returns new ones only")
+    g.add_argument("--repair", action=argparse.BooleanOptionalAction, default=True,
+                   help="repair with --repairer where no program passes")
+    g.add_argument("--cut", choices=["before", "at"], default="before",
+                   help="a seed ends before the first token that is called failing, or with it")
+    g.add_argument("--mini-batch", type=int, default=None, metavar="N",
+                   help="programs of one run of Algorithm 1; none: all of --num-programs")
+    g.add_argument("--time-limit", type=float, default=4.0, metavar="SECONDS",
+                   help="wall time of one example test")
+    g.add_argument("--trace", default=None, metavar="FILE.html",
+                   help="write a page that shows what was done for one problem")
     g = p.add_argument_group("lengths and batches")
     g.add_argument("--max-source", type=int, default=600,
                    help="tokens of the prompt; longer statements lose their end")
@@ -232,10 +490,17 @@ def parse_args(argv=None):
     args = p.parse_args(argv)
     if args.greedy and args.beam:
         p.error("give --greedy or --beam, not both")
-    if (args.num_programs < 1 or args.batch_size < 1 or args.temperature <= 0
+    if args.critic and (args.greedy or args.beam or args.failed):
+        p.error("--critic samples: leave --greedy, --beam and --failed out")
+    if not args.critic and (args.repairer or args.trace):
+        p.error("--repairer and --trace need --critic, which train_critic.py --binary makes")
+    if args.beam and args.mini_batch:
+        p.error("--beam has one mini-batch; leave --mini-batch out")
+    if (min(args.num_programs, args.batch_size, args.num_repair, args.mini_batch or 1) < 1
+            or args.mini_batch == 0 or min(args.temperature, args.time_limit) <= 0
             or not 0 < args.top_p <= 1):
-        p.error("--num-programs and --batch-size need at least 1, --temperature more than 0, "
-                "--top-p a share in (0, 1]")
+        p.error("--num-programs, --batch-size, --num-repair and --mini-batch need at least 1, "
+                "--temperature and --time-limit more than 0, --top-p a share in (0, 1]")
     return args
 
 

@@ -23,6 +23,7 @@ weighted.
 Next: `python train_rl.py --critic runs/critic ...` (`python sample.py --critic ...` with --binary)
 """
 import argparse
+import html
 import json
 import os
 import time
@@ -271,6 +272,47 @@ def print_report(r):
             for row in (prefix, token)))
 
 
+def show_tokens(tokenizer, tokens, values, cut=None):
+    """A program as HTML. Above each token stands its value, the probability of a pass in percent; the
+    lighter, the surer. What is called failing (below 1/2) is underlined; a bar marks the cut."""
+    spans = []
+    for t, (token, value) in enumerate(zip(tokens, values)):
+        text = tokenizer.decode([token], clean_up_tokenization_spaces=False)
+        head, line_break, tail = text.partition("\n")
+        shade, line = round(150 + 105 * value), "underline" if value < 0.5 else "none"
+        spans.append(f"{'<b>&#9474;</b>' if t == cut else ''}<ruby style='background:rgb({shade},{shade},"
+                     f"{shade});text-decoration:{line}'>{html.escape(head) or '&crarr;'}"
+                     f"<rt>{100 * value:.0f}</rt></ruby>{line_break}{tail}")
+    return f"<pre>{''.join(spans)}</pre>"
+
+
+def write_page(path, title, parts):
+    """A page that needs nothing beside it: parts are (heading, HTML)."""
+    body = "".join(f"<h3>{html.escape(heading)}</h3>{part}" for heading, part in parts)
+    with open(path, "w") as file:
+        file.write(f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>body{{"
+                   f"max-width:70em;margin:auto;font-family:sans-serif}}pre{{line-height:2.2}}rt{{"
+                   f"font-size:60%}}</style><h2>{html.escape(title)}</h2><p>Above each token: p(passed), "
+                   f"in percent, of the program up to it. Underlined: called failing. &#9474;: the "
+                   f"cut.</p>{body}")
+    print(f"written: {path}")
+
+
+def show(args):
+    """--show: a page on the first programs by the critic in --init."""
+    tokenizer, critic = load_critic(args.init, pick_device(args.device))
+    problems, parts = read_problems(args.problems), []
+    for program in read_judged(args.programs, problems)[:args.show]:
+        item = (program.key, encode_prompt(tokenizer, problems[program.key], args.max_source),
+                program_tokens(program, tokenizer, args.max_target), 0)
+        batch = critic_batch([item], tokenizer, critic.head.weight.device)
+        values = prefix_predictions(critic.eval(), batch)[0, 1:, Outcome.PASSED_TEST].tolist()
+        parts.append((f"{program.problem_id}: {program.outcome}, {program.error}",
+                      f"<p>{html.escape(problems[program.key].question)}</p>"
+                      + show_tokens(tokenizer, item[2], values)))
+    write_page(args.out, "What the critic thinks, token by token", parts)
+
+
 # --- training loop --------------------------------------------------------------------------------
 
 def train(args):
@@ -381,6 +423,8 @@ def parse_args(argv=None):
                    metavar="FILE", help="judged programs")
     g.add_argument("--binary", action="store_true", help="phi_test, the critic of sample.py: only "
                    "failed_test (whatever did not pass) against passed_test (Section 3.3.4)")
+    g.add_argument("--show", type=int, default=0, metavar="N", help="no training: write to --out an "
+                   "HTML page on the first N programs, by the critic in --init")
     g.add_argument("--class-weight", type=float, default=0.5, help="power of the inverse class "
                    "frequency in the loss: 0 none, 1 all classes weigh the same")
     g.add_argument("--held-out", type=float, default=0.1,
@@ -402,7 +446,8 @@ def parse_args(argv=None):
 
 
 def main(argv=None):
-    train(parse_args(argv))
+    args = parse_args(argv)
+    show(args) if args.show else train(args)
 
 
 if __name__ == "__main__":

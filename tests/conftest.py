@@ -29,3 +29,22 @@ def tiny_model(tmp_path_factory):
     transformers.T5ForConditionalGeneration(config).save_pretrained(path)
     tokenizer.save_pretrained(path)
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def eager_model(tiny_model, tmp_path_factory):
+    """The tiny model with an end-of-sequence token that is likely as the first one. A program that
+    ends at once prints nothing and passes tests that want nothing: critic sampling has work to do."""
+    import torch
+
+    from pretrain_ntp import load_model
+    tokenizer, model = load_model(tiny_model, torch.device("cpu"))
+    with torch.no_grad():
+        h = model.eval()(input_ids=torch.tensor([[5, 6, 7]]), decoder_input_ids=torch.tensor([[0]]),
+                         output_hidden_states=True).decoder_hidden_states[-1][0, 0]
+        # a logit of 5 as the first token; the states of a tied T5 are scaled by 1 / sqrt(d)
+        model.shared.weight[model.config.eos_token_id] = 5 * h / (h @ h) * len(h) ** 0.5
+    path = tmp_path_factory.mktemp("eager")
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return str(path)

@@ -53,6 +53,11 @@ STAGES = {
                                "--round-steps", "2", "--round-problems", "5", "--group", "2",
                                "--baseline", "group", "--returns", "baseline", "--kl", "0.1",
                                *TRAIN, *LENGTHS, "--out", "OUT"], "OUT/metrics.jsonl"),
+    # 16 groups of three rounds each; the model often ends at once, and such a program passes
+    "critic sampling": ("sample", ["--model", "eager", "--critic", "critic", "--repairer", "tiny",
+                                   "--problems", "p.jsonl", "--num-programs", "4",
+                                   "--mini-batch", "2", "--batch-size", "2", "--temperature", "1",
+                                   *LENGTHS, "--out", "OUT"], "OUT"),
     "repair": ("pretrain_ntp", ["--task", "repair", "--init", "tiny", "--problems", "p.jsonl",
                                 "--programs", "judged.jsonl", *TRAIN, *LENGTHS, "--out", "OUT"],
                "OUT/metrics.jsonl"),
@@ -60,15 +65,17 @@ STAGES = {
 
 
 @pytest.fixture(scope="module")
-def work(tiny_model, tmp_path_factory):
+def work(tiny_model, eager_model, tmp_path_factory):
     """A directory with a tiny model, a corpus, 24 problems, and programs of all four outcomes,
     judged by the sandbox; and a trained critic."""
     path = tmp_path_factory.mktemp("work")
     os.symlink(tiny_model, path / "tiny")
+    os.symlink(eager_model, path / "eager")
     (path / "corpus").mkdir()
     for i in range(12):
         (path / "corpus" / f"{i}.py").write_text(f"def f{i}(x):\n    return x + {i}\n" * 9)
     problems = [{"problem_id": i, "question": f"Print {i}.",
+                 "example_tests": {"inputs": [""], "outputs": [""]},
                  "solutions": [f"print({i})\n"] if i % 3 else [],
                  "input_output": {"inputs": ["", ""], "outputs": [f"{i}\n", f"{i}\n"]},
                  "difficulty": "introductory"} for i in range(24)]

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 import pretrain_ntp
-from pretrain_ntp import (bucket, build_prompt, build_repair_prompt, collate, cross_entropy_loss,
+from pretrain_ntp import (bucket, build_prompt, collate, cross_entropy_loss,
                           decode_program, encode_program, encode_prompt, learning_rate, load_model,
                           main, msp_pair, nearest_solution, newest_checkpoint, ntp_pair, parse_args,
                           token_log_probs)
@@ -68,9 +68,11 @@ def test_prompts_as_the_docstring_shows_them():
     assert build_prompt(call) == ("\nQUESTION:\nReturn n + 1.\ndef f(n):\n\n\n"
                                   "Use Call-Based format\nANSWER:\n")
     failed = Program(1, "print(n)", outcome="runtime_error", error="NameError")
-    assert build_repair_prompt(stdin, failed) == (
-        "\nQUESTION:\nPrint n + 1.\nERROR TYPE: runtime_error (NameError)\n"
-        "BUGGY PROGRAM:\nprint(n)\nANSWER:\n")
+    assert build_prompt(stdin, failed) == (
+        "\nQUESTION:\nPrint n + 1.\n\nUse Standard Input format\n"
+        "ERROR TYPE: runtime_error (NameError)\nBUGGY PROGRAM:\nprint(n)\nANSWER:\n")
+    assert "\nERROR TYPE: compile_error\n" in build_prompt(
+        stdin, Program(1, "(", outcome="compile_error"))
 
 
 def test_a_long_statement_loses_its_end_and_never_the_tail_of_the_prompt(tiny_model):
@@ -80,6 +82,21 @@ def test_a_long_statement_loses_its_end_and_never_the_tail_of_the_prompt(tiny_mo
     assert 50 < len(ids) <= 60
     assert decode_program(tokenizer, ids).endswith("\n\nUse Standard Input format\nANSWER:\n")
     assert decode_program(tokenizer, ids).startswith("\nQUESTION:\nabc abc")
+
+
+def test_the_statement_gives_way_before_the_failed_program(tiny_model):
+    """Catches a cut that takes the program or the error, which the statement's end is worth less than;
+    only a program that is too long by itself loses its beginning."""
+    tokenizer, _ = load_model(tiny_model, CPU)
+    failed = Program(1, "print(n)\nprint(input())", outcome="runtime_error", error="NameError")
+    ids = encode_prompt(tokenizer, Problem(1, "abc " * 200), 140, failed)
+    text, tail = decode_program(tokenizer, ids), build_prompt(Problem(1, ""), failed)
+    assert 130 < len(ids) <= 140
+    assert text.startswith("\nQUESTION:\nabc") and text.endswith(tail[len("\nQUESTION:\n"):])
+    failed.code = "a\n" * 200 + failed.code
+    ids = encode_prompt(tokenizer, Problem(1, "abc " * 200), 140, failed)
+    assert len(ids) == 140 and decode_program(tokenizer, ids).endswith(
+        "print(n)\nprint(input())\nANSWER:\n")
 
 
 @pytest.mark.parametrize("text", ["x != y\n\tif a :\n", "print('€ \\n')", "1234567",

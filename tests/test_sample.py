@@ -1,12 +1,17 @@
-"""Decoding and the file of programs that sample.py writes."""
+"""Decoding, Algorithm 1 with scripted models and critics, and the files that sample.py writes."""
+import itertools
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
+import sample
 from pretrain_ntp import load_model, pad
-from sample import generate, main, next_tokens
-from sandbox import UserError, read_programs
+from sample import (Unit, critic_sampling, distribute, generate, main, next_tokens, prefix_values,
+                    program_value, refine, repair, returned)
+from sandbox import Problem, Program, UserError, read_programs
+from train_critic import Critic, critic_batch
 
 CPU = torch.device("cpu")
 
@@ -174,3 +179,240 @@ def test_hidden_tests_and_solutions_are_never_read(run, tmp_path):
     (tmp_path / "problems.jsonl").write_text("".join(
         json.dumps({key: row[key] for key in ("problem_id", "question")}) + "\n" for row in rows))
     assert run("b.jsonl") == whole
+
+
+# --- critic sampling ------------------------------------------------------------------------------
+
+EOS = 1
+
+
+@pytest.mark.parametrize("values, cut, length", [
+    ([0.6, 0.8, 0.7, 0.6, 0.5], "before", 2),  # the highest value, nothing failing before it
+    ([0.6, 0.8, 0.7, 0.8, 0.5], "before", 2),  # of equal values the first
+    ([0.6, 0.8, 0.4, 0.9, 0.7], "before", 2),  # the third token is called failing
+    ([0.6, 0.8, 0.4, 0.9, 0.7], "at", 3),      # the paper's words keep that token
+    ([0.6, 0.3, 0.4, 0.9, 0.7], "before", 1),  # the first failing token counts, not the worst
+    ([0.6, 0.8, 0.7, 0.4, 0.3], "before", 2),  # a failing token behind the highest value is no matter
+    ([0.5, 0.5, 0.5, 0.5, 0.5], "before", 1),  # as likely as not is not failing
+    ([0.4, 0.8, 0.9, 0.9, 0.9], "before", 0),  # a failing first token leaves nothing
+    ([0.4, 0.8, 0.9, 0.9, 0.9], "at", 1),
+    ([0.1, 0.2, 0.3, 0.4, 0.45], "before", 0),  # all failing
+    ([0.6, 0.6, 0.6, 0.6, 0.9], "before", 4),  # the whole program: less its end of sequence
+    ([0.6, 0.6, 0.6, 0.6, 0.4], "at", 1),
+    ([0.6, 0.7, 0.6, 0.6, 0.6, 0.9, 0.9], "before", 2),  # what stands at padding is not read
+])
+def test_a_seed_is_cut_where_algorithm_1_says(values, cut, length):
+    """Catches a cut that is off by one, on the wrong side of the failing token, or at a later one."""
+    tokens = [10, 11, 12, 13, EOS]
+    assert refine(tokens, values, EOS, cut) == tokens[:length]
+
+
+def test_the_best_failures_are_repaired_and_no_program_is_lost():
+    """Catches copies that take two of the M places, the worst in place of the best, and N // M."""
+    programs = [Program("p", code) for code in "abcbd"]
+    values = [0.1, 0.4, 0.3, 0.4, 0.3]
+    chosen = lambda M: "".join(W.code for W in repair(programs, values, M))  # noqa: E731
+    assert [chosen(M) for M in (1, 2, 3, 4, 9)] == ["b", "bc", "bcd", "bcda", "bcda"]
+    assert distribute(20, 3) == [7, 7, 6] and distribute(4, 4) == [1] * 4
+    assert all(sum(distribute(N, M)) == N for N in range(30) for M in range(1, 9))
+
+
+class ScriptedJudge:
+    """Programs whose text is in `right` pass; a problem without example tests has no verdict."""
+
+    def __init__(self, right):
+        self.right = right
+
+    def run(self, pairs):
+        for i, (problem, program) in reversed(list(enumerate(pairs))):  # verdicts come in any order
+            outcome = ("judge_error" if not problem.example_tests else
+                       "passed_test" if program.code in self.right else "failed_test")
+            yield i, replace(program, outcome=outcome, error=None)
+
+
+class Letters:
+    """A tokenizer of one letter a token: a is 10, b is 11, and so on."""
+    eos_token_id, pad_token_id = EOS, 0
+
+    def __call__(self, text, **_):
+        return type("Encoding", (), {"input_ids": [ord(x) for x in text]})
+
+    def decode(self, ids, **_):
+        return "".join(chr(87 + i) for i in ids if i != EOS)
+
+
+@pytest.fixture
+def algorithm(monkeypatch):
+    """A function that runs Algorithm 1 on one problem with scripted models: `rounds` are the programs
+    that the first, second, third call of `generate` draws from, in turn; `values` the critic's, by
+    program. Returns the rounds and what `generate` was asked for: (model, prefixes, counts)."""
+    def run(rounds, values, right, num_programs, num_repair=1, example_tests={"inputs": ["1"]},
+            keep="--no-keep"):
+        asked, left = [], list(rounds)
+
+        def generate(model, prompts, counts, *_):
+            letters, asked_for = itertools.cycle(left.pop(0)), _[-1]
+            asked.append((model, list(asked_for), list(counts)))
+            return [[[ord(x) - 87 for x in next(letters)] + [EOS] for _ in range(count)]
+                    for count in counts]
+
+        def critic(batch):
+            texts = [Letters().decode([i for i in ids if i]) for ids in batch["program"].tolist()]
+            return torch.tensor([values[text] for text in texts])
+        critic.parameters = lambda: iter([torch.zeros(1)])
+        monkeypatch.setattr(sample, "generate", generate)
+        monkeypatch.setattr(sample, "prefix_values", lambda critic, batch: critic(batch))
+        monkeypatch.setattr(sample, "program_value", lambda critic, batch: critic(batch)[:, -1])
+        unit = Unit(Problem("p", "?", example_tests=example_tests), None, [5], [0, 0, 0], num_programs)
+        args = sample.parse_args(["--model", "m", "--problems", "p", "--out", "o", "--num-repair",
+                                  str(num_repair), keep])
+        found = critic_sampling([unit], "actor", critic, "repairer", Letters(), ScriptedJudge(right), args)
+        return returned([unit], found, {}, args), asked
+    return run
+
+
+def test_what_passes_is_refined_and_the_remainder_is_distributed(algorithm):
+    """Two of three programs pass, abc and abd; the critic doubts the c. Five programs are drawn: three
+    from the seed ab, two from abd (its end of sequence is no part of a seed)."""
+    values = {"abc": [.6, .7, .4, .9], "abd": [.6, .7, .8, .9]}
+    programs, asked = algorithm([["abc", "x", "abd"], ["abz"]], values, {"abc", "abd"}, 5)
+    # S is abc x abd abc x: three programs pass, and N / |P| counts the copy too
+    assert asked == [("actor", [[]], [5]), ("actor", [[10, 11], [10, 11, 13], [10, 11]], [2, 2, 1])]
+    assert [W.code for W in programs] == ["abz"] * 5 and {W.source for W in programs} == {"refined"}
+    assert [W.extra["parent"] for W in programs] == ["abc", "abc", "abd", "abd", "abc"]
+    assert [W.extra["prefix_tokens"] for W in programs] == [2, 2, 3, 3, 2]
+    assert programs[0].extra["rounds"] == {"sampled": {"programs": 5, "passed": 3, "tokens": 16},
+                                           "refined": {"programs": 5, "passed": 0, "tokens": 8}}
+    assert {W.outcome for W in programs} == {None}  # the hidden tests have not been run
+
+
+def test_what_passes_may_keep_its_place(algorithm):
+    """Catches more or fewer than N programs, and a found solution that refinement loses: with --keep
+    each of P is the first of its N / |P|; where all N pass nothing is drawn."""
+    values = {"abc": [.6, .7, .4, .9], "abd": [.6, .7, .8, .9]}
+    programs, asked = algorithm([["abc", "x", "abd"], ["abz"]], values, {"abc", "abd"}, 5, keep="--keep")
+    assert asked[1:] == [("actor", [[10, 11], [10, 11, 13]], [1, 1])]
+    assert [(W.code, W.source) for W in programs] == [
+        ("abc", "sampled"), ("abd", "sampled"), ("abc", "sampled"), ("abz", "refined"), ("abz", "refined")]
+    programs, asked = algorithm([["abc", "abd"]], values, {"abc", "abd"}, 4, keep="--keep")
+    assert [W.code for W in programs] == ["abc", "abd"] * 2 and len(asked) == 1
+
+
+def test_where_nothing_passes_the_best_failures_are_repaired_and_then_refined(algorithm):
+    """Catches a repair of what passes or of the worst, and repaired programs that are not refined."""
+    values = {"a": [.6, .3], "b": [.6, .4], "c": [.6, .2], "r": [.9, .8]}
+    programs, asked = algorithm([["a", "b", "c"], ["r", "s"], ["rz"]], values, {"r"}, 5, num_repair=2)
+    assert asked == [("actor", [[]], [5]), ("repairer", [[], []], [3, 2]),
+                     ("actor", [[27], [27], [27]], [2, 2, 1])]
+    assert [W.code for W in programs] == ["rz"] * 5 and programs[0].extra["parent"] == "r"
+    assert list(programs[0].extra["rounds"]) == ["sampled", "repaired", "refined"]
+
+
+def test_the_loop_ends_where_nothing_ever_passes(algorithm):
+    """Catches a loop for ever: after one round of repair its programs are the result."""
+    programs, asked = algorithm([["a", "b"], ["c"]], {"a": [.6, .3], "b": [.6, .4]}, {}, 3)
+    assert [(W.code, W.source, W.extra["parent"]) for W in programs] == [("c", "repaired", "b")] * 3
+    assert programs[0].extra["parent_outcome"] == "failed_test" and len(asked) == 2
+
+
+def test_without_example_tests_a_problem_is_sampled_plainly(algorithm):
+    """Catches zero tests taken for a pass, or for a failure that asks for repair."""
+    programs, asked = algorithm([["a", "b"]], {}, {}, 3, example_tests=None)
+    assert [W.source for W in programs] == ["sampled"] * 3 and len(asked) == 1
+    assert programs[0].extra["critic_sampling"] == "no example tests"
+
+
+def test_the_value_of_a_prefix_is_that_of_the_program_which_ends_there(tiny_model):
+    """Catches values read one token late or early, or from padding: Eq. (11) at t is Eq. (12) of
+    w_1 .. w_t, alone or beside a longer program."""
+    tokenizer, model = load_model(tiny_model, CPU)
+    torch.manual_seed(0)
+    critic = Critic(model).eval()
+    item = lambda ids: (None, [5, 6, 7], ids, 0)  # noqa: E731
+    values = prefix_values(critic, critic_batch([item([10, 11, 12]), item([13] * 9)], tokenizer, "cpu"))
+    for t in (1, 2, 3):
+        alone = program_value(critic, critic_batch([item([10, 11, 12][:t])], tokenizer, "cpu"))
+        torch.testing.assert_close(values[0, t - 1], alone[0], atol=1e-5, rtol=0)
+
+
+@pytest.fixture
+def run_critic(eager_model, tmp_path):
+    """A function that runs critic sampling on 8 problems that want nothing printed, with a model that
+    often ends at once (such a program passes), and returns the file's text."""
+    tokenizer, model = load_model(eager_model, CPU)
+    torch.manual_seed(0)
+    Critic(model).save_pretrained(tmp_path / "eager")  # it serves as actor, critic and repair model
+    tokenizer.save_pretrained(tmp_path / "eager")
+    path = tmp_path / "problems.jsonl"
+    path.write_text("".join(json.dumps(
+        {"problem_id": i, "question": "Print nothing." * i, "solutions": ["pass"],
+         "input_output": {"inputs": ["1"], "outputs": ["1"]},
+         "example_tests": {"inputs": ["", ""], "outputs": ["", ""]} if i else None}) + "\n"
+        for i in range(8)))
+
+    def run(name, *more):
+        eager = str(tmp_path / "eager")
+        main(["--model", eager, "--critic", eager, "--repairer", eager, "--problems", str(path),
+              "--num-programs", "6", "--mini-batch", "3", "--batch-size", "4", "--max-target", "6",
+              "--temperature", "1", "--top-p", "1", "--out", str(tmp_path / name), *more])
+        return (tmp_path / name).read_text()
+    return run
+
+
+def test_critic_sampling_end_to_end_is_continued_after_any_line(run_critic, tmp_path, capsys):
+    """Catches a round that depends on what was there already, programs lost or doubled, and hidden
+    tests or solutions that are read: without them the programs are the same."""
+    whole = run_critic("whole.jsonl", "--trace", str(tmp_path / "page.html"))
+    programs = read_programs(tmp_path / "whole.jsonl")
+    assert [sum(W.problem_id == i for W in programs) for i in range(8)] == [6] * 8
+    assert {W.source for W in programs} == {"sampled", "repaired", "refined"}
+    assert {W.problem_id for W in programs if "critic_sampling" in W.extra} == {0}  # no example tests
+    printed = capsys.readouterr().out
+    assert all(f"{word}: " in printed for word in ("sampled", "repaired", "refined"))
+    page = (tmp_path / "page.html").read_text()
+    assert "from it" in page and "<rt>" in page and "http" not in page
+    lines = whole.splitlines(keepends=True)
+    for keep in (0, 1, 14, 15, 16, 40):
+        (tmp_path / "half.jsonl").write_text("".join(lines[:keep]) + lines[keep][:20])
+        assert run_critic("half.jsonl") == whole
+    path = tmp_path / "problems.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(
+        {key: row[key] for key in ("problem_id", "question", "example_tests")}) + "\n" for row in rows))
+    assert run_critic("blind.jsonl") == whole
+
+
+def test_the_first_round_is_what_plain_sampling_draws(run_critic, tmp_path):
+    """Catches a plain control with other programs than those that critic sampling started from."""
+    run_critic("critic.jsonl", "--no-refine", "--no-repair")
+    main(["--model", str(tmp_path / "eager"), "--problems", str(tmp_path / "problems.jsonl"),
+          "--num-programs", "6", "--mini-batch", "3", "--batch-size", "9", "--max-target", "6",
+          "--temperature", "1", "--top-p", "1", "--out", str(tmp_path / "plain.jsonl")])
+    plain, critic = (read_programs(tmp_path / f"{name}.jsonl") for name in ("plain", "critic"))
+    assert [W.tokens for W in plain] == [W.tokens for W in critic]
+    assert len({tuple(W.tokens) for W in plain}) > 10
+
+
+def test_a_repair_model_alone_repairs_the_failed_programs_of_a_file(run, tmp_path):
+    """Catches repairs of programs that passed, and repairs that do not say what they were made from."""
+    rows = [{"problem_id": i, "code": "print(2)", "outcome": outcome, "error": error} for i, (outcome, error)
+            in enumerate([("failed_test", "WrongAnswer"), ("passed_test", None), ("compile_error", None)])]
+    (tmp_path / "judged.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run("repaired.jsonl", "--failed", str(tmp_path / "judged.jsonl"))
+    programs = read_programs(tmp_path / "repaired.jsonl")
+    assert sorted((W.problem_id, W.source, W.extra["parent_outcome"]) for W in programs) == [
+        (0, "repaired", "failed_test (WrongAnswer)")] * 3 + [(2, "repaired", "compile_error")] * 3
+    (tmp_path / "judged.jsonl").write_text(json.dumps(rows[1]) + "\n")
+    with pytest.raises(UserError, match="no failed programs"):
+        run("other.jsonl", "--failed", str(tmp_path / "judged.jsonl"))
+
+
+@pytest.mark.parametrize("words, says", [
+    (["--repairer", "r"], "need --critic"), (["--trace", "t.html"], "need --critic"),
+    (["--critic", "c", "--greedy"], "leave --greedy"), (["--critic", "c", "--failed", "j"], "--failed"),
+    (["--mini-batch", "0"], "at least 1"), (["--num-repair", "0"], "at least 1"),
+    (["--critic", "c", "--cut", "after"], "--cut")])
+def test_flags_that_cannot_go_together_are_refused(words, says):
+    """Catches flags that are silently without effect."""
+    with pytest.raises(UserError, match=says):
+        sample.parse_args(["--model", "m", "--problems", "p", "--out", "o", *words])
