@@ -497,6 +497,7 @@ MAX_PROCESSES, MAX_OPEN_FILES, FILE_MB = 64, 64, 64
 PID_MAX = "400"  # the kernel accepts no less than 301
 NOBODY = 65534
 LIBC = ctypes.CDLL(None, use_errno=True)
+FORK = ctypes.PyDLL(None).fork  # os.fork() without the hooks of `random`, which double its time
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 # The system calls refused to candidates, as numbers on (x86_64, aarch64). They make memory that no
 # limit counts; reach into other processes, their priority included; outlive a process in the
@@ -521,11 +522,8 @@ def libc(name, *arguments):
 
 
 def forked(function, *arguments):
-    """Run `function` in a copy of this process that ends with it; returns the copy's process id.
-
-    The C function itself: os.fork() runs hooks of `random` and `threading` that double its time.
-    """
-    pid = ctypes.PyDLL(None).fork()
+    """Run `function` in a copy of this process that ends with it; returns the copy's process id."""
+    pid = FORK()
     if pid < 0:
         raise OSError("cannot fork")
     if pid == 0:
@@ -740,8 +738,8 @@ def confine(scratch, options):
         nosuid_nodev_noexec = 0xe
         LIBC.mount(b"proc", b"/proc", b"proc", nosuid_nodev_noexec, b"hidepid=2")
         try:
-            with open("/proc/sys/kernel/pid_max", "w") as file:  # since Linux 6.14 a namespace's own
-                file.write(PID_MAX)
+            with open("/proc/sys/kernel/pid_max", "w") as file:
+                file.write(PID_MAX)  # since Linux 6.14 each pid namespace has its own
             limited = True
         except OSError:
             pass
@@ -767,6 +765,7 @@ def run_cell(grader, scratch, options):
     os.closerange(3, grader.fileno()), os.closerange(grader.fileno() + 1, 4096)
     sys.argv, seconds = ["solution.py"], math.ceil(options["time_limit"])
     builtin_names = {**vars(builtins), **CUSTOMARY, "stdin": sys.stdin, "stdout": sys.stdout}
+    gc.freeze()
     send(grader, limited)
     while True:
         _, streams, *_ = socket.recv_fds(grader, 1, 4)
