@@ -4,49 +4,58 @@ Reads    problems (P.jsonl) and programs (S.jsonl), one JSON object a line. Unkn
 Writes   programs with their outcome filled in. `evaluate.py` is the command line of this file.
 
 A problem:
-  problem_id       string or integer, unique in the file ("id", the name on the Hub, is taken too)
+  problem_id       string or integer, unique in the file ("id", the Hub's name, is taken too)
   question         the statement D
   starter_code     what the program must begin with, or ""
-  input_output     hidden tests {"inputs": [...], "outputs": [...]}, as an object or as a JSON string. An input is
-                   what the program reads on stdin, an output what it must print: a string or a list of lines. With
-                   "fn_name" as a third key, an input is the list of arguments and an output the value to return
+  input_output     hidden tests {"inputs": [...], "outputs": [...]}, as an object or a JSON string.
+                   An input is what the program reads on stdin, an output what it must print: a
+                   string or a list of lines. With "fn_name" as a third key, an input is the list
+                   of arguments and an output the value to return
   example_tests    the tests that the statement shows, in the same shape, or null
-  test_code, entry_point   in place of input_output (MBPP, HumanEval): Python that calls `entry_point` and asserts
+  test_code, entry_point   in place of input_output: Python that calls `entry_point` and asserts
   solutions        ground-truth programs W, a list or the same as a JSON string
   difficulty       any label
 A program:
-  problem_id, code, source (ground_truth, sampled, greedy, beam, refined or repaired), tokens (ids as sampled)
-  outcome          null until judged, then compile_error, runtime_error, failed_test or passed_test; or judge_error:
-                   the judge itself failed ("JudgeFailed") or has nothing to judge by ("NoTests"). Never a reward
-  error            an exception's class name, Timeout, MemoryLimit, OutputLimit, Killed, WrongAnswer, or null
-  tests_passed, tests_run, tests_total     a program is stopped at its first failed test unless told otherwise
+  problem_id, code, tokens (ids as sampled)
+  source           ground_truth, sampled, greedy, beam, refined or repaired
+  outcome          null until judged, then compile_error, runtime_error, failed_test, passed_test;
+                   or judge_error: the judge itself failed ("JudgeFailed") or has nothing to judge
+                   by ("NoTests"). Never a reward
+  error            an exception's name, Timeout, MemoryLimit, OutputLimit, Killed, WrongAnswer, null
+  tests_passed, tests_run, tests_total     a run stops at the first failed test unless told not to
 
-What runs where. `Judge` (in the caller's process) starts one *grader* per worker: a fresh interpreter that holds the
-tests and compares. Each grader starts a *cell*, another fresh interpreter, which is told inputs only and runs the
-candidate. So an expected answer is never inside a process that runs, or has run, or was copied to run, a candidate;
-a candidate can only give answers, and passed_test needs every one of them to be right. The caller is never forked.
+Five kinds of processes, each started by the one before it:
+  the caller       `Judge` hands programs to graders. It is never forked: it may hold torch
+  a grader         a fresh interpreter, one for each worker: it holds the tests, the clock and the
+                   ends of the pipes, and compares
+  a nursery        a fork of it from before it is told a test: keeps the imports warm, forks cells
+  a cell           process 1 of namespaces of its own, confined: compiles, forks once for each test
+  a test           runs the candidate's code, on real streams
+An expected answer is never in a process that runs, or was copied to run, a candidate; a candidate
+can only give answers, and passed_test needs every one of them to be right. A cell is used again
+only after a test that ended by itself and left no process and no file.
 
-Covered: each test runs in a new process, with limits on wall time, CPU time, memory (of all its processes together,
-and of files in memory), output, file size, open files and processes. What is left of it is killed, detached
-processes included, and its scratch directory emptied. The environment is empty. It cannot gain privileges.
-Where the kernel allows (one line at start-up says what holds): it sees and signals no process but its own, and has no
-network (namespaces); writes nowhere but in its scratch directory, reads only that and the system's and Python's own
-directories (landlock); cannot make uncounted memory, trace processes, change the limits or the priority of others,
-open sockets or make namespaces (seccomp).
+Covered: wall time, CPU time, memory (of all processes together, files in memory included), output,
+file size, open files and processes are limited. What is left of a test is killed, detached
+processes included. The environment is empty. Nothing can gain privileges. Where the kernel allows
+it (one line at start-up says what holds), a test sees and signals no process but its own, has no
+network (namespaces), writes nowhere but in its scratch directory, reads only that and the system's
+and Python's own directories (landlock), and cannot make memory that nobody counts, trace processes,
+change the limits or the priority of others, open sockets or make namespaces (seccomp).
 
-Not covered: a hole in the kernel; timing and other side channels. `test_code` is trusted: it runs outside the cell.
-Without namespaces a program can signal other processes of its user (landlock 6 prevents that too), and the scratch
-directory is an ordinary one that can fill its disk. Without landlock it can read and write what its user can, a
-problems file with its tests included. Its user is the caller, or "nobody" where the caller is root and nobody can
-read Python's own files; otherwise root without root's powers, and then nothing but a look every 20 ms, or Linux 6.14,
-limits the number of its processes ("process limit" at start-up). Memory is looked at as often: several processes
-together can exceed it for so long. Programs share the cores: with more workers than cores honest ones time out.
+Not covered: a hole in the kernel; timing and other side channels. `test_code` is trusted. Without
+namespaces a test can signal other processes of its user (landlock 6 prevents that too), and its
+scratch directory can fill a disk. Without landlock it can read and write what its user can. Its
+user is the caller; "nobody" where the caller is root and nobody can read Python's files; otherwise
+root without root's powers, and then nothing limits the number of its processes but a look at them
+every 20 ms. Memory is looked at as often. With more workers than cores honest programs time out.
 
-Rules that are not obvious: unseeded `random` starts from the same state in each test. `os.fork` and `subprocess` work. What a function
-returns is judged as plain data: tuples are lists, a numpy scalar is its number, a view of a dict's keys is a set,
-1 == True == 1.0; any other object (a generator, range, array, instance) equals nothing: failed_test. In
-`test_code`, a name that neither Python nor PREAMBLE has is the program's function; arguments and results cross as plain
-data, so a test that needs an instance of the program's own class fails (MBPP 367, 601 and 927).
+Rules that are not obvious: unseeded `random` starts from the same state in each test. Returned
+values are judged as plain data: tuples are lists, a numpy scalar is its number, a view of a dict's
+keys is a set, 1 == True == 1.0; any other object (a generator, range, array, instance) equals
+nothing: failed_test. In `test_code`, a name that neither Python nor PREAMBLE has is the program's
+function; arguments and results cross as plain data, so a test that needs an instance of the
+program's own class fails (MBPP 367, 601 and 927).
 """
 import argparse
 import ast
@@ -60,24 +69,23 @@ import functools
 import gc
 import glob
 import json
-import marshal
 import math
 import os
 import re
 import resource
 import select
-import selectors
 import signal
 import socket
 import struct
+import subprocess
 import sys
+import tempfile
 import time
 import types
 from enum import IntEnum
 
-
 if hasattr(sys, "set_int_max_str_digits"):
-    sys.set_int_max_str_digits(0)  # tests of real benchmarks hold integers of more than 4,300 digits
+    sys.set_int_max_str_digits(0)  # tests of real benchmarks hold integers of over 4,300 digits
 
 
 # --- errors that a user can mend, and the command line --------------------------------------------
@@ -96,12 +104,12 @@ class _Parser(argparse.ArgumentParser):
 
 
 def make_parser(docstring):
-    """The parser of every script: its module docstring is the help, and no flag may be abbreviated."""
+    """The parser of every script: its docstring is the help, and no flag may be abbreviated."""
     return _Parser(description=docstring, formatter_class=_HelpFormatter, allow_abbrev=False)
 
 
 def run_main(main):
-    """Call `main()`; a UserError becomes one line on stderr and exit status 2, Ctrl-C status 130."""
+    """Call `main()`; a UserError becomes one line on stderr and exit status 2, Ctrl-C is 130."""
     try:
         main()
     except UserError as error:
@@ -147,9 +155,9 @@ class Problem:
     problem_id: str | int
     question: str
     starter_code: str = ""
-    input_output: dict | None = None   # hidden tests: {"inputs", "outputs", optional "fn_name"}
-    example_tests: dict | None = None  # the statement's own tests, same shape
-    test_code: str | None = None       # MBPP, HumanEval: source that asserts on `entry_point`
+    input_output: dict | None = None
+    example_tests: dict | None = None
+    test_code: str | None = None
     entry_point: str | None = None
     solutions: list = dataclasses.field(default_factory=list)
     difficulty: str = ""
@@ -157,7 +165,7 @@ class Problem:
 
     @property
     def call_based(self):
-        """Whether the statement asks for a function: told by what the model sees, never by hidden tests."""
+        """Whether the statement asks for a function: told by what the model sees, not by tests."""
         return bool(self.starter_code.strip() or self.entry_point)
 
 
@@ -166,9 +174,9 @@ class Program:
     """One line of a programs file. Keys that are not fields are kept in `extra`."""
     problem_id: str | int
     code: str
-    source: str = "sampled"  # ground_truth, sampled, greedy, beam, refined, repaired
+    source: str = "sampled"
     tokens: list | None = None  # sampled token ids, the end-of-sequence token included
-    outcome: str | None = None  # an Outcome's label or "judge_error"; None until judged
+    outcome: str | None = None
     error: str | None = None
     tests_passed: int | None = None
     tests_run: int | None = None
@@ -181,7 +189,7 @@ class Program:
 
 
 def read_jsonl(path):
-    """Yield (line number, dict) for each non-blank line; UserError names the line that is not an object."""
+    """Yield (line number, dict) for each non-blank line; a line that is no object: UserError."""
     try:
         file = open(path, "rb")
     except OSError as error:
@@ -190,19 +198,25 @@ def read_jsonl(path):
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
+            complaint, row = "not a JSON object", None
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise UserError(f"{path}, line {number}: not valid JSON ({error}); mend or delete the line") from None
+                complaint = f"not valid JSON ({error})"
             if not isinstance(row, dict):
-                raise UserError(f"{path}, line {number}: not a JSON object; mend or delete the line")
+                raise UserError(f"{path}, line {number}: {complaint}; mend or delete the line")
             yield number, row
 
 
-def _from_row(record_type, row):
+def _from_row(record_type, row, where, required):
+    for key in required:
+        if row.get(key) is None:
+            kind = record_type.__name__.lower()
+            raise UserError(f"{where}: no \"{key}\"; every {kind} needs one")
     names = {field.name for field in dataclasses.fields(record_type)} - {"extra"}
     known = {key: value for key, value in row.items() if key in names and value is not None}
-    return record_type(**known, extra={key: value for key, value in row.items() if key not in names})
+    extra = {key: value for key, value in row.items() if key not in names}
+    return record_type(**known, extra=extra)
 
 
 def to_row(record):
@@ -213,14 +227,15 @@ def to_row(record):
 
 
 def _check_tests(where, key, tests):
-    if isinstance(tests, str):
-        tests = json.loads(tests) if tests.strip() else None
     if not tests:
         return None
-    if not isinstance(tests, dict) or not isinstance(tests.get("inputs"), list) or not isinstance(tests.get("outputs"), list):
+    inputs, outputs = (tests.get(name) if isinstance(tests, dict) else None
+                       for name in ("inputs", "outputs"))
+    if not isinstance(inputs, list) or not isinstance(outputs, list):
         raise UserError(f"{where}: {key} needs two lists, \"inputs\" and \"outputs\"")
-    if len(tests["inputs"]) != len(tests["outputs"]):
-        raise UserError(f"{where}: {key} has {len(tests['inputs'])} inputs and {len(tests['outputs'])} outputs; they must pair up")
+    if len(inputs) != len(outputs):
+        raise UserError(f"{where}: {key} has {len(inputs)} inputs and {len(outputs)} outputs; "
+                        "they must pair up")
     return tests
 
 
@@ -234,19 +249,19 @@ def read_problems(path):
         where = f"{path}, line {number}"
         if "problem_id" not in row and "id" in row:  # `id` in the hub's codeparrot/apps
             row["problem_id"] = row.pop("id")
-        for key in ("problem_id", "question"):
-            if row.get(key) is None:
-                raise UserError(f"{where}: no \"{key}\"; every problem needs one")
-        try:
-            problem = _from_row(Problem, row)
-            problem.input_output = _check_tests(where, "input_output", problem.input_output)
-            problem.example_tests = _check_tests(where, "example_tests", problem.example_tests)
-            if isinstance(problem.solutions, str):
-                problem.solutions = json.loads(problem.solutions) if problem.solutions.strip() else []
-        except ValueError as error:
-            raise UserError(f"{where}: a field that should hold JSON does not ({error})") from None
+        for key in ("input_output", "example_tests", "solutions"):
+            if isinstance(row.get(key), str):
+                try:
+                    row[key] = json.loads(row[key]) if row[key].strip() else None
+                except ValueError as error:
+                    raise UserError(f"{where}: {key} should hold JSON and does not ({error}); "
+                                    "mend or delete the line") from None
+        problem = _from_row(Problem, row, where, ("problem_id", "question"))
+        problem.input_output = _check_tests(where, "input_output", problem.input_output)
+        problem.example_tests = _check_tests(where, "example_tests", problem.example_tests)
         if str(problem.problem_id) in problems:
-            raise UserError(f"{where}: problem_id {problem.problem_id!r} appears twice; ids must be unique")
+            raise UserError(f"{where}: problem_id {problem.problem_id!r} appears twice; "
+                            "ids must be unique")
         problems[str(problem.problem_id)] = problem
     if not problems:
         raise UserError(f"{path}: no problems in it")
@@ -257,19 +272,17 @@ def read_programs(path, problems=None):
     """Read a programs file into a list; with `problems`, an unknown problem_id is a UserError."""
     programs = []
     for number, row in read_jsonl(path):
-        for key in ("problem_id", "code"):
-            if row.get(key) is None:
-                raise UserError(f"{path}, line {number}: no \"{key}\"; every program needs one")
-        program = _from_row(Program, row)
+        where = f"{path}, line {number}"
+        program = _from_row(Program, row, where, ("problem_id", "code"))
         if problems is not None and program.key not in problems:
-            raise UserError(f"{path}, line {number}: problem_id {program.problem_id!r} is not in the problems file; "
-                            f"give the file that these programs were written for")
+            raise UserError(f"{where}: problem_id {program.problem_id!r} is not in the problems "
+                            "file; give the file that these programs were written for")
         programs.append(program)
     return programs
 
 
 def append_record(file, record):
-    """Write one record as one line and flush it, so that a killed run loses at most the line it was writing."""
+    """Write one record as one line and flush it: a killed run loses at most the line in work."""
     file.write(json.dumps(to_row(record)).encode() + b"\n")
     file.flush()
 
@@ -284,13 +297,12 @@ def open_to_continue(path):
     file.seek(0)
     data = file.read()
     whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        file.truncate(whole)
+    file.truncate(whole)
     file.seek(0, os.SEEK_END)
     return file, data[:whole].count(b"\n")
 
 
-# --- comparison: what the tests expect against what the program gave -------------------------------
+# --- comparison: what the tests expect against what the program gave ------------------------------
 
 FLOAT = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 TOLERANCE = 1e-6  # relative or absolute, and only where the expected number is written as a float
@@ -299,7 +311,8 @@ TOLERANCE = 1e-6  # relative or absolute, and only where the expected number is 
 def compare_output(expected, got, mode="strict"):
     """Whether stdout `got` (bytes) answers `expected` (a string, or a list of lines).
 
-    strict: the same tokens on the same lines, split at ASCII white space; blank lines at the end do not count.
+    strict: the same tokens, split at ASCII white space, on the same lines; blank lines at the end
+    do not count.
     """
     if not isinstance(expected, str):
         expected = "\n".join(map(str, expected))
@@ -312,7 +325,7 @@ def compare_output(expected, got, mode="strict"):
 
 
 def _same_token(expected, got):
-    """The same text; or two decimal numbers within TOLERANCE, where the expected one is written as a float."""
+    """The same text; or decimal numbers within TOLERANCE, if the expected one is a float."""
     if expected == got:
         return True
     written_as_float = FLOAT.fullmatch(expected) and not expected.lstrip(b"+-").isdigit()
@@ -324,7 +337,7 @@ def _near(expected, got):
 
 
 def compare_value(expected, got, mode="strict"):
-    """Whether the plain value `got` that a function returned answers `expected`, which comes from JSON.
+    """Whether the plain value `got` that a function returned answers `expected`, from JSON.
 
     strict: a one-element list may be APPS' wrapper around the answer; never the other way round.
     """
@@ -338,15 +351,16 @@ def compare_value(expected, got, mode="strict"):
 def integer_keys(value):
     """JSON has no integer keys: a dict whose keys all read as integers has integer keys."""
     try:
-        return {int(key): item for key, item in value.items()} if isinstance(value, dict) else value
+        return {int(key): value[key] for key in value} if isinstance(value, dict) else value
     except ValueError:
         return value
 
 
 def _same_value(expected, got):
-    """Tuples are lists at every depth; numbers are equal by value, within TOLERANCE if a float is expected."""
+    """Tuples are lists at every depth; where a float is expected, numbers are near enough."""
     if isinstance(expected, (list, tuple)):
-        return isinstance(got, (list, tuple)) and len(expected) == len(got) and all(map(_same_value, expected, got))
+        return isinstance(got, (list, tuple)) and len(expected) == len(got) and \
+            all(map(_same_value, expected, got))
     if isinstance(expected, dict):
         return isinstance(got, dict) and expected.keys() == got.keys() and \
             all(_same_value(item, got[key]) for key, item in expected.items())
@@ -365,11 +379,12 @@ def _apps_value(expected, got):
     if got == expected or not isinstance(expected, list) or not expected:
         return got == expected
     return got == expected[0] or isinstance(got, list) and isinstance((got or [0])[0], tuple) and \
-        all(isinstance(row, (tuple, list, str, dict, set)) for row in got) and list(map(list, got)) == expected[0]
+        all(isinstance(row, (tuple, list, str, dict, set)) for row in got) and \
+        list(map(list, got)) == expected[0]
 
 
 def _apps_output(expected, got):
-    """The stdin branch of the same file: ever looser attempts, the first success wins; without its dead branches."""
+    """The stdin branch of the same file, without what is dead there: ever looser attempts."""
     out = got.splitlines()
     if "\n".join(out).strip() == expected.strip():                                      # A1
         return True
@@ -381,17 +396,19 @@ def _apps_output(expected, got):
     out = [line for line in out if line]
     try:
         numbers = [(float(a), float(b)) for a, b in zip(out, wanted)]
-        close = all(a == b or math.isfinite(b) and abs(a - b) <= 1e-8 + 1e-5 * abs(b) for a, b in numbers)
+        close = all(a == b or math.isfinite(b) and abs(a - b) <= 1e-8 + 1e-5 * abs(b)
+                    for a, b in numbers)
     except ValueError:
         close = False
-    if out == wanted or close and len(out) == len(wanted):                              # C3 (np.allclose)
+    if out == wanted or close and len(out) == len(wanted):                              # C3
         return True
     out = [line.split() for line in out if line.split()]
     wanted = [line.split() for line in wanted]
     if set(map(frozenset, out)) == set(map(frozenset, wanted)):                         # C5
         return True
     try:
-        rounded = [{frozenset(round(float(token), 3) for token in line) for line in lines} for lines in (out, wanted)]
+        rounded = [{frozenset(round(float(token), 3) for token in line) for line in lines}
+                   for lines in (out, wanted)]
         return rounded[0] == rounded[1]                                                 # C6
     except (ValueError, OverflowError):
         return False
@@ -401,6 +418,7 @@ def _apps_output(expected, got):
 
 PLAIN_TYPES = {kind.__name__: kind for kind in (bool, int, float, complex, str, bytes,
                                                 list, tuple, set, frozenset, dict)}
+KEYS = type({}.keys())
 
 
 class NotPlain(Exception):
@@ -414,8 +432,8 @@ def pack(value):
     """
     if value is None or isinstance(value, (bool, float, str)):
         return value
-    if isinstance(value, int):
-        return int(value) if -2 ** 63 <= value < 2 ** 63 else {"int": hex(value)}  # digits take quadratic time
+    if isinstance(value, int):  # a long one in hexadecimal: decimal digits take quadratic time
+        return int(value) if -2 ** 63 <= value < 2 ** 63 else {"int": hex(value)}
     if isinstance(value, list):
         return [pack(item) for item in value]
     if isinstance(value, dict):
@@ -424,7 +442,7 @@ def pack(value):
         return {"complex": [value.real, value.imag]}
     if isinstance(value, (bytes, bytearray)):
         return {"bytes": value.hex()}
-    for tag, kinds in (("tuple", tuple), ("set", (set, type({}.keys()))), ("frozenset", frozenset)):
+    for tag, kinds in (("tuple", tuple), ("set", (set, KEYS)), ("frozenset", frozenset)):
         if isinstance(value, kinds):
             return {tag: [pack(item) for item in value]}
     if isinstance(value, type) and PLAIN_TYPES.get(value.__name__) is value:
@@ -434,39 +452,33 @@ def pack(value):
     raise NotPlain(type(value).__name__)
 
 
-UNPACK = {"int": lambda content: int(content, 16), "complex": lambda content: complex(*content),
-          "bytes": bytes.fromhex, "type": PLAIN_TYPES.__getitem__,
-          "tuple": lambda content: tuple(map(unpack, content)), "set": lambda content: set(map(unpack, content)),
-          "frozenset": lambda content: frozenset(map(unpack, content)),
-          "dict": lambda content: {unpack(key): unpack(item) for key, item in content}}
-
-
 def unpack(data):
     """The inverse of pack(): new objects of the plain types and no others, whoever wrote `data`."""
     if isinstance(data, list):
         return [unpack(item) for item in data]
-    if isinstance(data, dict):
-        (tag, content), = data.items()
-        return UNPACK[tag](content)
-    return data
+    if not isinstance(data, dict):
+        return data
+    (tag, content), = data.items()
+    if tag == "dict":
+        return {unpack(key): unpack(item) for key, item in content}
+    if tag in ("tuple", "set", "frozenset"):
+        return PLAIN_TYPES[tag](map(unpack, content))
+    return {"int": lambda: int(content, 16), "complex": lambda: complex(*content),
+            "bytes": lambda: bytes.fromhex(content), "type": lambda: PLAIN_TYPES[content]}[tag]()
 
 
-def frame(data):
-    """Bytes on a stream socket, with their length in front."""
+def frame(message):
+    """A message as bytes for a stream socket: its length, and JSON."""
+    data = json.dumps(message).encode()
     return struct.pack("<Q", len(data)) + data
 
 
 def send(sock, message):
-    """Send a message between the judge's own processes. marshal is fast and unsafe: never for a candidate."""
-    sock.sendall(frame(marshal.dumps(message)))
+    sock.sendall(frame(message))
 
 
 def receive(sock):
-    return marshal.loads(receive_bytes(sock))
-
-
-def receive_bytes(sock):
-    """One frame; EOFError where the other side is gone."""
+    """The next message; EOFError where the other side is gone."""
     data, size = bytearray(), 8
     while len(data) < size:
         chunk = sock.recv(min(size - len(data), 1 << 20))
@@ -475,24 +487,170 @@ def receive_bytes(sock):
         data += chunk
         if len(data) == size == 8:
             size += struct.unpack("<Q", data)[0]
-    return bytes(data[8:])
+    return json.loads(data[8:])
 
 
-def start_role(role, *arguments):
-    """Start this file as a fresh interpreter in another role; returns (process, socket to it)."""
-    import subprocess  # here, because each module that a cell holds slows its forks
-    environment = {"OPENBLAS_NUM_THREADS": "1"}  # numpy's threads would not survive a fork
-    environment |= {key: os.environ[key] for key in ["LD_LIBRARY_PATH"] if key in os.environ}
-    ours, theirs = socket.socketpair()
-    with theirs:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-B", "-X", "utf8", "-W", "ignore", os.path.abspath(__file__), role,
-             str(theirs.fileno()), *arguments], pass_fds=[theirs.fileno()], env=environment,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
-    return process, ours
+# --- the child's place: what a candidate can reach ------------------------------------------------
+
+SCRATCH = "/dev/shm"
+MAX_PROCESSES, MAX_OPEN_FILES, FILE_MB = 64, 64, 64
+PID_MAX = "400"  # the kernel accepts no less than 301
+NOBODY = 65534
+LIBC = ctypes.CDLL(None, use_errno=True)
+FORK = ctypes.PyDLL(None).fork  # os.fork() without the hooks of `random`, which double its time
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
+# The system calls refused to candidates, as numbers on (x86_64, aarch64). They make memory that no
+# limit counts; reach into other processes, their priority included; outlive a process in the
+# kernel; or make namespaces, in which one is root again.
+DENIED = {"memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29, 194),
+          "msgget": (68, 186), "semget": (64, 190), "mq_open": (240, 180), "ptrace": (101, 117),
+          "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
+          "setpriority": (141, 140), "ioprio_set": (251, 30), "sched_setaffinity": (203, 122),
+          "sched_setparam": (142, 118), "sched_setscheduler": (144, 119),
+          "sched_setattr": (314, 274), "keyctl": (250, 219), "add_key": (248, 217),
+          "request_key": (249, 218), "io_uring_setup": (425, 425), "userfaultfd": (323, 282),
+          "bpf": (321, 280), "perf_event_open": (298, 241), "unshare": (272, 97)}
+MACHINES = {"x86_64": (0, 0xC000003E, 41, 56, 302), "aarch64": (1, 0xC00000B7, 198, 220, 261)}
 
 
-# --- the child: a cell runs candidates; it is told inputs, never answers --------------------------
+def libc(name, *arguments):
+    """Call a C function that Python has no wrapper for; OSError where the kernel refuses."""
+    result = getattr(LIBC, name)(*arguments)
+    if result < 0:
+        raise OSError(ctypes.get_errno(), f"{name} refused")
+    return result
+
+
+def forked(function, *arguments):
+    """Run `function` in a copy of this process that ends with it; returns the copy's process id."""
+    pid = FORK()
+    if pid < 0:
+        raise OSError("cannot fork")
+    if pid == 0:
+        status = 1
+        try:
+            function(*arguments)
+            status = 0
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(status)
+    return pid
+
+
+def works(step):
+    """Whether `step()` raises nothing, tried in a fork: most of these steps cannot be undone."""
+    def attempt():
+        try:
+            step()
+        except OSError:
+            os._exit(1)
+    return os.waitpid(forked(attempt), 0)[1] == 0
+
+
+def become_nobody():
+    """For root: the kernel limits the number of processes of a user, but not of root."""
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    LIBC.prctl(PR_SET_DUMPABLE, 1)  # or /proc/self would stay root's
+    open(os.__file__).close()  # OSError where Python itself lies among root's private files
+
+
+def enter_namespaces():
+    """Leave the machine's namespaces for new ones: worlds of their own for what they are named by.
+
+    user: lets an ordinary user do the rest. net: no network interface. ipc: nobody else's shared
+    memory. pid: our first child becomes process 1 of a new tree, can see no process outside, and
+    when it dies all of the tree is killed. mount: what we mount, others do not see; here a private,
+    small, empty /dev/shm in memory, the scratch directory.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    user, mount, net, ipc, pid = 0x10000000, 0x20000, 0x40000000, 0x8000000, 0x20000000
+    libc("unshare", user | mount | net | ipc | pid)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"),
+                       ("gid_map", f"{gid} {gid} 1")):  # the same user as outside
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+    recursive, private, nosuid_nodev = 0x4000, 0x40000, 0x6
+    libc("mount", b"none", b"/", None, recursive | private, None)
+    libc("mount", b"tmpfs", SCRATCH.encode(), b"tmpfs", nosuid_nodev,
+         b"mode=700,nr_inodes=8192,size=%dm" % FILE_MB)
+
+
+def restrict_files(scratch):
+    """Landlock: from here on this process and its forks read and write only what is listed."""
+    abi = LIBC.syscall(444, None, 0, 1)  # landlock_create_ruleset, asked for its version
+    if abi < 1:
+        return
+    everything = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(abi, 16)) - 1  # the rights that it knows
+    read, device = 0b1101, 0b110 | (1 << 14) * (abi >= 3)  # execute and read; read, write, truncate
+    no_tcp, nothing_outside = 3 * (abi >= 4), 3 * (abi >= 6)  # outside: signals, abstract sockets
+    ruleset = libc("syscall", 444, struct.pack("QQQ", everything, no_tcp, nothing_outside), 24, 0)
+    rules = dict.fromkeys(("/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", sys.prefix,
+                           sys.base_prefix), read)
+    rules |= {f"/dev/{name}": device for name in ("null", "zero", "full", "random", "urandom")}
+    for path, rights in {**rules, scratch: everything}.items():
+        if os.path.exists(path):
+            place = os.open(path, os.O_PATH)
+            libc("syscall", 445, ruleset, 1, struct.pack("=Qi", rights, place), 0)  # add_rule
+            os.close(place)
+    libc("syscall", 446, ruleset, 0)  # landlock_restrict_self
+
+
+def restrict_calls():
+    """Seccomp: a program for the kernel's packet filter that looks at each system call from now on.
+
+    A step is (what to do, steps to skip if so, steps to skip if not, value).
+    """
+    column, architecture, socket_call, clone_call, prlimit_call = MACHINES[os.uname().machine]
+    load, if_equal, if_at_least, if_any_bit, give = 0x20, 0x15, 0x35, 0x45, 0x06
+    number, machine, argument = 0, 4, 16  # where the kernel puts them
+    allow, missing = (give, 0, 0, 0x7FFF0000), (give, 0, 0, 0x50000 | errno.ENOSYS)
+    refuse = (give, 0, 0, 0x50000 | errno.EPERM)
+    steps = [(load, 0, 0, machine), (if_equal, 1, 0, architecture), refuse,
+             (load, 0, 0, number), (if_at_least, 0, 1, 0x40000000), refuse]  # 32-bit variants
+    for numbers in DENIED.values():
+        steps += [(if_equal, 0, 1, numbers[column]), refuse]
+    for call, value in ((prlimit_call, 0), (socket_call, socket.AF_UNIX)):  # its own limits only
+        steps += [(if_equal, 0, 4, call), (load, 0, 0, argument), (if_equal, 0, 1, value), allow,
+                  refuse]
+    steps += [(if_equal, 0, 1, 435), missing,  # clone3: the C library falls back to clone
+              (if_equal, 0, 3, clone_call), (load, 0, 0, argument),
+              (if_any_bit, 0, 1, 0x7E020000), refuse, allow]  # any new namespace
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    libc("prctl", 22, 2, struct.pack("HxxxxxxP", len(steps), ctypes.addressof(program)), 0, 0)
+
+
+def set_limit(kind, limit):
+    hard = resource.getrlimit(kind)[1]
+    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    resource.setrlimit(kind, (limit, limit))
+
+
+def descendants(pid):
+    """The process ids of all processes below this one."""
+    found = [pid]
+    for parent in found:
+        for path in glob.glob(f"/proc/{parent}/task/*/children"):
+            try:
+                with open(path) as file:
+                    found += map(int, file.read().split())
+            except OSError:  # it is gone
+                pass
+    return found[1:]
+
+
+def memory_of(pid):
+    """(bytes of address space, bytes in memory) of a process; zeros where it is gone."""
+    try:
+        with open(f"/proc/{pid}/statm") as file:
+            return [int(pages) * resource.getpagesize() for pages in file.read().split()[:2]]
+    except (OSError, ValueError):
+        return 0, 0
+
+
+# --- the child: a nursery forks cells, a cell forks tests -----------------------------------------
 
 PREAMBLE = """
 import sys, time, itertools, collections, math, fractions, random, heapq
@@ -504,660 +662,362 @@ from math import sqrt, sin, cos, tan, ceil, fabs, floor, gcd, exp, log, log2
 from heapq import *
 from typing import *
 """
-POLL = 0.02  # seconds between two looks at what a candidate's processes hold
-MAX_PROCESSES, MAX_OPEN_FILES, FILE_MB = 64, 64, 64
-PID_MAX = "400"  # the kernel accepts no less than 301
-NOBODY = 65534
-REFUSED = 99  # exit status of a cell that could not enter its namespaces
-PAGE = resource.getpagesize()
-
-LIBC = ctypes.CDLL(None, use_errno=True)
-fork = ctypes.PyDLL(None).fork  # os.fork() without the hooks of `random` and `threading`, which double its time
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 36, 38
-NAMESPACES = {"user": 0x10000000, "mount": 0x20000, "net": 0x40000000, "ipc": 0x8000000, "pid": 0x20000000}
+CUSTOMARY = {}  # the names that call-based programs, APPS' programs and test_code find imported
 
 
-def libc(name, *arguments):
-    """Call a C function that Python has no wrapper for; OSError where the kernel refuses."""
-    result = getattr(LIBC, name)(*arguments)
-    if result < 0:
-        raise OSError(ctypes.get_errno(), f"{name} refused")
-    return result
-
-
-@functools.lru_cache
-def preamble(numpy=False):
-    """The names that call-based programs, APPS' programs and test_code find already imported."""
-    names = {}
-    exec(PREAMBLE, names)
-    try:
-        exec("import numpy, numpy as np" * numpy, names)
-    except ImportError:  # it is not installed: the program's own import will fail
-        pass
-    del names["__builtins__"]
-    return names
-
-
-def enter_namespaces(kinds):
-    """Leave the machine's namespaces for new ones; the user namespace is what lets an ordinary user do it.
-
-    pid: we become process 1 of a new tree, which dies with us and can neither see nor signal a process outside.
-    net: no network interface. ipc: nobody else's shared memory. mount: a /proc that shows the new tree only, and
-    a private, small, empty /dev/shm as the scratch directory.
-    """
-    uid, gid = os.geteuid(), os.getegid()
-    libc("unshare", sum(NAMESPACES[kind] for kind in kinds))
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
-        with open(f"/proc/self/{name}", "w") as file:
-            file.write(text)
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    libc("mount", b"none", b"/", None, 0x44000, None)  # MS_REC | MS_PRIVATE: our mounts stay ours
-    mount_scratch()
-    if "pid" in kinds:
-        pid = os.fork()  # the first child after unshare() is process 1; this one only waits for it
-        if pid:
-            os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 255)
-        libc("mount", b"proc", b"/proc", b"proc", 0xe, b"hidepid=2")  # MS_NOSUID | MS_NODEV | MS_NOEXEC
-        try:
-            with open("/proc/sys/kernel/pid_max", "w") as file:  # since Linux 6.14 each pid namespace has its own
-                file.write(PID_MAX)
-        except OSError:
+def run_nursery(grader, options):
+    """For each pair of sockets that the grader sends: a cell on it. No cell holds a test, since
+    this process was forked before the grader was told one."""
+    os.setsid()  # where the kernel shares the cores by session, the grader keeps its share
+    os.chdir("/")
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a candidate may send one
+    CUSTOMARY["random"].seed(0)
+    if os.geteuid() == 0 and works(become_nobody):
+        become_nobody()
+    LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)  # setuid programs gain nothing; seccomp needs it
+    # The kernel counts a user's threads, those of others in no namespace of ours included.
+    set_limit(resource.RLIMIT_NPROC, 4 * MAX_PROCESSES + len(glob.glob("/proc/[0-9]*/task/*")))
+    set_limit(resource.RLIMIT_STACK, 100 << 20)
+    set_limit(resource.RLIMIT_FSIZE, FILE_MB << 20)
+    set_limit(resource.RLIMIT_CORE, 0)
+    gc.collect(), gc.disable(), gc.freeze()  # a collection in a fork would copy every page
+    LIBC.malloc_trim(0)  # each page less is a page that no fork has to copy
+    abi = LIBC.syscall(444, None, 0, 1)
+    holds = {"user namespace with pid, net, ipc and mount namespaces": works(enter_namespaces),
+             "seccomp": os.uname().machine in MACHINES and works(restrict_calls),
+             f"landlock {max(abi, 0) or ''}".strip(): abi > 0,
+             "memory of all processes": bool(glob.glob("/proc/self/task/*/children"))}
+    send(grader, holds)
+    options["namespaces"], options["seccomp"] = list(holds.values())[:2]
+    while True:
+        word, sockets, *_ = socket.recv_fds(grader, 1, 2)
+        if not sockets:
+            return
+        control, cell_socket = (socket.socket(fileno=number) for number in sockets)
+        forked(run_keeper, control, cell_socket, word == b"n", options)
+        control.close(), cell_socket.close()
+        while os.waitpid(-1, os.WNOHANG)[0]:  # keepers of earlier cells
             pass
 
 
-def mount_scratch():
-    libc("mount", b"tmpfs", b"/dev/shm", b"tmpfs", 0x6, b"mode=700,nr_inodes=8192,size=%dm" % FILE_MB)
-
-
-def landlock_ruleset(scratch):
-    """What may be read and written, as (a landlock ruleset's file descriptor, its ABI version), or (None, 0)."""
-    abi = LIBC.syscall(444, None, 0, 1)  # landlock_create_ruleset
-    if abi < 1:
-        return None, 0
-    everything = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(abi, 16)) - 1  # every right that this version knows
-    read, device = 0b1101, 0b110 | (1 << 14) * (abi >= 3)  # execute, read file and directory; read, write, truncate
-    no_tcp, no_signal_or_socket_outside = 3 * (abi >= 4), 3 * (abi >= 6)
-    ruleset = libc("syscall", 444, struct.pack("QQQ", everything, no_tcp, no_signal_or_socket_outside), 24, 0)
-    rules = dict.fromkeys(("/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", sys.prefix, sys.base_prefix), read)
-    rules |= dict.fromkeys(("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"), device)
-    for path, rights in {**rules, scratch: everything}.items():
-        if os.path.exists(path):
-            place = os.open(path, os.O_PATH)
-            libc("syscall", 445, ruleset, 1, struct.pack("=Qi", rights, place), 0)  # landlock_add_rule
-            os.close(place)
-    return ruleset, abi
-
-
-# System calls that no contest program needs, as numbers on (x86_64, aarch64): they make memory that no limit
-# counts, reach into other processes (their priority included) or the kernel, or make namespaces, in which one is
-# root again.
-DENIED = {"memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29, 194), "semget": (64, 190),
-          "msgget": (68, 186), "mq_open": (240, 180), "ptrace": (101, 117), "process_vm_readv": (310, 270),
-          "process_vm_writev": (311, 271), "unshare": (272, 97), "setns": (308, 268), "mount": (165, 40),
-          "umount2": (166, 39), "open_tree": (428, 428), "fsopen": (430, 430), "keyctl": (250, 219),
-          "add_key": (248, 217), "request_key": (249, 218), "io_uring_setup": (425, 425),
-          "userfaultfd": (323, 282), "bpf": (321, 280), "perf_event_open": (298, 241), "setpriority": (141, 140),
-          "sched_setaffinity": (203, 122), "sched_setparam": (142, 118), "sched_setscheduler": (144, 119),
-          "sched_setattr": (314, 274), "ioprio_set": (251, 30)}
-
-
-def seccomp_filter():
-    """A program for the kernel's packet filter that looks at each system call; None on another processor."""
-    machines = {"x86_64": (0, 0xC000003E, 41, 56, 302), "aarch64": (1, 0xC00000B7, 198, 220, 261)}
-    if os.uname().machine not in machines:
-        return None
-    column, architecture, socket_call, clone_call, prlimit_call = machines[os.uname().machine]
-    load, if_equal, if_at_least, if_any_bit, give = 0x20, 0x15, 0x35, 0x45, 0x06
-    allow, refuse, missing = 0x7FFF0000, 0x50000 | errno.EPERM, 0x50000 | errno.ENOSYS
-    # A step: (what to do, steps to skip if so, steps to skip if not, value).
-    steps = [(load, 0, 0, 4), (if_equal, 1, 0, architecture), (give, 0, 0, refuse),
-             (load, 0, 0, 0), (if_at_least, 0, 1, 0x40000000), (give, 0, 0, refuse)]  # not the 32-bit variant either
-    for numbers in DENIED.values():
-        steps += [(if_equal, 0, 1, numbers[column]), (give, 0, 0, refuse)]
-    steps += [(if_equal, 0, 1, 435), (give, 0, 0, missing),  # clone3: the C library falls back to clone
-              (if_equal, 0, 4, prlimit_call), (load, 0, 0, 16), (if_equal, 0, 1, 0),  # its own limits only
-              (give, 0, 0, allow), (give, 0, 0, refuse),
-              (if_equal, 0, 4, socket_call), (load, 0, 0, 16), (if_equal, 0, 1, socket.AF_UNIX),
-              (give, 0, 0, allow), (give, 0, 0, refuse),
-              (if_equal, 0, 3, clone_call), (load, 0, 0, 16), (if_any_bit, 0, 1, 0x7E020000),  # any new namespace
-              (give, 0, 0, refuse), (give, 0, 0, allow)]
-    return b"".join(struct.pack("HBBI", *step) for step in steps)
-
-
-def apply_seccomp(steps):
-    buffer = ctypes.create_string_buffer(steps)
-    libc("prctl", PR_SET_SECCOMP, 2, struct.pack("HxxxxxxP", len(steps) // 8, ctypes.addressof(buffer)), 0, 0)
-
-
-def become_nobody():
-    os.setgroups([])
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
-    LIBC.prctl(PR_SET_DUMPABLE, 1)  # or /proc/self would stay root's
-    open(os.__file__).close()  # OSError where Python itself lies among root's private files
-
-
-def works(attempt):
-    """Whether `attempt()` raises no OSError, tried in a child: most of these steps cannot be undone."""
-    pid = os.fork()
-    if pid == 0:
+def run_keeper(control, cell_socket, numpy, options):
+    """Between the nursery and one cell: makes its namespaces and waits until the grader hangs up
+    or is dead; then ends all that lives in the cell."""
+    if numpy:
         try:
-            attempt()
+            exec("import numpy, numpy as np", CUSTOMARY)
+        except ImportError:  # it is not installed: the program's own import will fail
+            pass
+    if options["namespaces"]:
+        enter_namespaces()
+    scratch = SCRATCH if options["namespaces"] else tempfile.mkdtemp(prefix="sandbox-")
+    LIBC.prctl(PR_SET_SUBREAPER, 1)  # orphans among our descendants become our children
+    pid = forked(run_cell, cell_socket, scratch, options)
+    socket.send_fds(control, [str(pid).encode()], [os.open(scratch, os.O_RDONLY)])
+    cell_socket.close()
+    control.recv(1)
+    os.kill(pid, signal.SIGKILL)
+    try:
+        while True:
+            if not options["namespaces"]:
+                for left in descendants(os.getpid()):
+                    os.kill(left, signal.SIGKILL)
+            os.wait()
+    except (ProcessLookupError, ChildProcessError):
+        pass
+    if scratch != SCRATCH:  # trees of any depth, without rights, with links that are not followed
+        for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+            subprocess.run([*command, scratch], stderr=subprocess.DEVNULL)
+
+
+def confine(scratch, options):
+    """Give up, for this process and all that it forks, what no candidate needs. Returns whether the
+    number of processes is limited by the kernel."""
+    limited = os.geteuid() != 0
+    if options["namespaces"]:
+        nosuid_nodev_noexec = 0xe
+        LIBC.mount(b"proc", b"/proc", b"proc", nosuid_nodev_noexec, b"hidepid=2")
+        try:
+            with open("/proc/sys/kernel/pid_max", "w") as file:
+                file.write(PID_MAX)  # since Linux 6.14 each pid namespace has its own
+            limited = True
         except OSError:
-            os._exit(1)
-        os._exit(0)
-    return os.waitpid(pid, 0)[1] == 0
+            pass
+    set_limit(resource.RLIMIT_AS, memory_of("self")[0] + options["memory"])
+    set_limit(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
+    restrict_files(scratch)
+    libc("capset", struct.pack("II", 0x20080522, 0), bytes(24))  # root's powers: none
+    if options["seccomp"]:
+        restrict_calls()
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # die with our parent,
+    LIBC.prctl(PR_SET_SUBREAPER, 1)  # inherit the orphans among our descendants,
+    LIBC.prctl(PR_SET_DUMPABLE, 0)  # and hide our memory from /proc
+    return limited
+
+
+def run_cell(grader, scratch, options):
+    """For each message and four file descriptors: compile the program that the message holds, if
+    any; then run a test of the last program on the descriptors, and say how it ended, and whether
+    this cell is as it was. It never runs a candidate's code itself."""
+    limited = confine(scratch, options)
+    os.chdir(scratch)
+    os.environ.clear()
+    os.closerange(3, grader.fileno()), os.closerange(grader.fileno() + 1, 4096)
+    sys.argv, seconds = ["solution.py"], math.ceil(options["time_limit"])
+    builtin_names = {**vars(builtins), **CUSTOMARY, "stdin": sys.stdin, "stdout": sys.stdout}
+    gc.freeze()
+    send(grader, limited)
+    while True:
+        _, streams, *_ = socket.recv_fds(grader, 1, 4)
+        if not streams:
+            return
+        program = receive(grader)
+        if program:
+            code, kind, apps = program
+            module = types.ModuleType("__main__" if kind == "stdin" else "solution")
+            sys.modules["__main__"] = sys.modules[module.__name__] = module
+            if kind != "stdin" or apps:
+                module.__builtins__ = builtin_names  # found where Python's own names are
+            compiled = refusal = None
+            try:
+                compiled = compile_program(code, apps)
+            except Exception as error:
+                refusal = type(error).__name__
+        report = ["refused", refusal, True]
+        if not refusal:
+            pid, dead = forked(run_test, compiled, kind, module, streams, seconds), 0
+            while dead != pid:
+                dead, status = os.wait()
+            report = ["ended", os.waitstatus_to_exitcode(status), alone() and len(code) < 1 << 16]
+        for stream in streams:
+            os.close(stream)
+        send(grader, report)
+
+
+def alone():
+    """Whether no process is left below this one."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return True
+    return False
 
 
 def compile_program(code, apps):
-    """Compile as Python would a file. With `apps`, a program that only compiles inside a function (`return` or
-    `nonlocal` at the top level) is run inside one, as the APPS harness runs every program."""
+    """Compile as Python would a file. With `apps`, a program that only compiles inside a function
+    (`return` or `nonlocal` at the top level) is run inside one, as APPS' harness runs them all."""
     try:
         return compile(code.encode(), "solution.py", "exec", dont_inherit=True)
     except SyntaxError:
         if not apps:
             raise
         lines = code.split("\n")
-        start = next((i for i, line in enumerate(lines) if not line.startswith(("from ", "import "))), 0)
+        start = next((i for i, line in enumerate(lines)
+                      if not line.startswith(("from ", "import "))), 0)
         lines[start:] = ["def code():"] + ["\t" + line for line in lines[start:]] + ["code()"]
         return compile("\n".join(lines).encode(), "solution.py", "exec", dont_inherit=True)
 
 
-def descendants():
-    """All processes below this one, from /proc."""
-    children = {}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
+def run_test(compiled, kind, module, streams, seconds, leave=os._exit):
+    """The candidate's process: its code on its streams (0, 1, 2; our wire is 3), then Python's
+    orderly end. An exception's name goes on the wire."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number, inheritable=number < 3)
+    os.closerange(4, MAX_OPEN_FILES)
+    set_limit(resource.RLIMIT_CPU, seconds + 1)
+    gc.enable()
+    stdout, status, raised = sys.stdout, 0, None
+    try:
+        exec(compiled, module.__dict__)
+        if kind != "stdin":
+            answer_calls(socket.socket(fileno=3), module, leave)
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException as error:
+        status, raised = 1, type(error).__name__
+    for stream in (sys.stdout, stdout):
         try:
-            with open(f"/proc/{pid}/stat", "rb") as file:
-                parent = int(file.read().rpartition(b")")[2].split()[1])
-            children.setdefault(parent, []).append(int(pid))
-        except OSError:  # it is gone
+            if "threading" in sys.modules:
+                sys.modules["threading"]._shutdown()  # waits for the threads that are no daemons
+            atexit._run_exitfuncs()
+            stream.flush()
+        except BaseException:  # it is closed, or an exit function fails: Python only reports it
             pass
-    found = [os.getpid()]
-    for pid in found:
-        found += children.get(pid, [])
-    return found[1:]
-
-
-def set_limit(kind, limit):
-    hard = resource.getrlimit(kind)[1]
-    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-    resource.setrlimit(kind, (limit, limit))
-
-
-class Cell:
-    """Runs one program at a time, in three generations of processes, each a fork of the one before:
-
-    the cell      holds the namespaces and the clock, drains the pipes, kills
-    the nursery   has given up its rights; compiles a program, and forks once for each test of it
-    the test      runs the candidate's code, on real streams
-
-    The nursery never runs a candidate's code. It goes on to the next program, after all that the last one left has
-    been killed; one that a program could have harmed (by any end but a clean one) is replaced.
-    """
-
-    def __init__(self, grader, kinds, names):
-        self.grader, self.kinds = grader, kinds
-        self.preamble = {**vars(builtins), **names, "stdin": sys.stdin, "stdout": sys.stdout}
-        self.time_limit, self.memory, self.output = receive(grader)
-        self.nursery_socket = None
-        self.scratch = "/dev/shm"
-        if "mount" not in kinds:
-            import tempfile
-            self.scratch = tempfile.mkdtemp(prefix="sandbox-")
-        os.chmod(self.scratch, 0o777)
-        self.protect()
-        others = 0 if "user" in kinds else len(glob.glob("/proc/[0-9]*/task/*"))  # NPROC counts the user's threads
-        limits = {resource.RLIMIT_STACK: 100 << 20, resource.RLIMIT_FSIZE: FILE_MB << 20, resource.RLIMIT_CORE: 0,
-                  resource.RLIMIT_NPROC: others + 4 * MAX_PROCESSES}
-        for kind, limit in limits.items():
-            set_limit(kind, limit)
-        LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)  # setuid programs gain nothing; landlock and seccomp need it
-        self.ruleset, abi = landlock_ruleset(self.scratch)
-        self.filter = seccomp_filter()
-        if self.filter and not works(lambda: apply_seccomp(self.filter)):
-            self.filter = None
-        with open("/proc/self/statm") as file:
-            self.own_space, self.own_memory = (int(pages) * PAGE for pages in file.read().split()[:2])
-        holds = {f"{kind} namespace": kind in kinds for kind in NAMESPACES}
-        with open("/proc/sys/kernel/pid_max") as file:
-            holds["process limit"] = os.geteuid() != 0 or file.read().strip() == PID_MAX
-        holds |= {f"landlock {abi or ''}".strip(): abi > 0, "seccomp": bool(self.filter)}
-        send(grader, (holds, None if "mount" in kinds else self.scratch))
-
-    def protect(self):
-        """Die with our parent, inherit the orphans among our descendants, and hide our memory from /proc."""
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        LIBC.prctl(PR_SET_SUBREAPER, 1)
-        LIBC.prctl(PR_SET_DUMPABLE, 0)
-
-    def serve(self):
-        """Answer the grader: "program" brings one to run, "test" runs it once; stale words of a session are ignored."""
-        while True:
-            try:
-                word, *rest = receive(self.grader)
-            except EOFError:
-                return
-            if word == "program":
-                self.program, = rest
-            elif word == "test":
-                send(self.grader, self.run_test(*rest))
-
-    def confine(self):
-        """Give up, for this process and all that it forks, what no candidate needs."""
-        set_limit(resource.RLIMIT_AS, self.own_space + self.memory)
-        set_limit(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
-        if self.ruleset is not None:
-            libc("syscall", 446, self.ruleset, 0)  # landlock_restrict_self
-        libc("capset", struct.pack("II", 0x20080522, 0), bytes(24))  # root's powers: none
-        if self.filter:
-            apply_seccomp(self.filter)
-        self.protect()
-
-    def start_nursery(self):
-        self.nursery_socket, theirs = socket.socketpair()
-        self.nursery_program = None  # what it has compiled
-        if fork() == 0:
-            os.dup2(theirs.fileno(), 3)  # in place of the socket to the grader
-            try:
-                self.confine()
-                os.chdir(self.scratch)
-                os.closerange(4, 4096)
-                self.nursery(socket.socket(fileno=3))
-            except BaseException as error:
-                os.write(3, f"failed {error!r}"[:200].encode())
-            finally:
-                os._exit(1)
-        theirs.close()
-
-    def nursery(self, cell):
-        """For each message and four file descriptors: compile the program that the message holds, if any; then run a
-        test of the last program on the descriptors, and say how it ended."""
-        sys.argv = ["solution.py"]
-        while True:
-            _, descriptors, *_ = socket.recv_fds(cell, 1, 4)
-            if not descriptors:
-                os._exit(0)
-            program = receive(cell)
-            if program:
-                code, kind, apps = program
-                module = types.ModuleType("__main__" if kind == "stdin" else "solution")
-                sys.modules.pop("solution", None)
-                sys.modules["__main__"] = sys.modules[module.__name__] = module
-                if kind == "call" or apps:
-                    module.__builtins__ = self.preamble  # found where Python's own names are
-                compiled = refusal = None
-                try:
-                    compiled = compile_program(code, apps)
-                except Exception as error:
-                    refusal = f"refused {type(error).__name__}".encode()
-            pid = 0 if refusal else fork()
-            if pid < 0:
-                raise OSError("cannot fork")
-            if pid == 0 and not refusal:
-                self.test(compiled, kind, module, descriptors)
-            os.closerange(4, MAX_OPEN_FILES)
-            dead = 0
-            while dead != pid:
-                dead, status = os.wait()
-            self.kill_all()
-            cell.send(refusal or b"ended %d" % os.waitstatus_to_exitcode(status))
-
-    def test(self, compiled, kind, module, descriptors, leave=os._exit):
-        """The candidate's process: its code on its streams (0, 1, 2; our wire is 3), then Python's orderly end."""
-        for number, descriptor in enumerate(descriptors):
-            os.dup2(descriptor, number, inheritable=number < 3)
-        os.closerange(4, MAX_OPEN_FILES)
-        set_limit(resource.RLIMIT_CPU, math.ceil(self.time_limit) + 1)
-        gc.enable()
-        stdout, status, raised = sys.stdout, 0, None
-        try:
-            exec(compiled, module.__dict__)
-            if kind == "call":
-                answer_calls(socket.socket(fileno=3), module, leave)
-        except SystemExit as error:
-            status = error.code if isinstance(error.code, int) else int(error.code is not None)
-        except BaseException as error:
-            status, raised = 1, type(error).__name__
-        for stream in (sys.stdout, stdout):
-            try:
-                if "threading" in sys.modules:
-                    sys.modules["threading"]._shutdown()  # waits for the threads that are not daemons
-                atexit._run_exitfuncs()
-                stream.flush()
-            except BaseException:  # the stream is closed, or an exit function fails: Python only reports it
-                pass
-        if raised:
-            os.write(3, frame(json.dumps({"raised": raised}).encode()))
-        leave(status & 255)
-
-    def run_test(self, stdin, call=None):
-        """Run one test in a new process. Returns (how, status, stdout, reply).
-
-        `how` is "ended" (with an exit status), "refused" (by compile(), with the exception's name) or the limit that
-        it met. `stdin`: bytes, or None for a function. `call`: one packed call, whose reply is returned; without
-        either it is a session, in which the grader sends calls until it says "end".
-        """
-        if self.nursery_socket is None:
-            self.start_nursery()
-        session = stdin is None and call is None
-        source = os.memfd_create("stdin")  # a real file: programs seek in it and ask for its size
-        with open(source, "wb", closefd=False) as file:
-            file.write(stdin or b"")
-        os.lseek(source, 0, os.SEEK_SET)
-        (out, out_end), (err, err_end), (wire, wire_end) = os.pipe(), os.pipe(), socket.socketpair()
-        for end in (out, err, wire.fileno()):
-            os.set_blocking(end, False)
-        try:
-            socket.send_fds(self.nursery_socket, [b"!"], [source, out_end, err_end, wire_end.fileno()])
-            send(self.nursery_socket, self.program if self.program is not self.nursery_program else None)
-            self.nursery_program = self.program
-        except OSError:  # the nursery died; the loop will read that
-            pass
-        for end in (source, out_end, err_end, wire_end.detach()):
-            os.close(end)
-
-        stdout, incoming, reply, how, status = bytearray(), bytearray(), None, None, 0
-        outgoing = bytearray() if call is None else bytearray(frame(call))
-        sources = {out: stdout, err: None, wire.fileno(): incoming, self.nursery_socket: None}
-        if session:
-            sources[self.grader] = None
-        deadline, next_look = time.monotonic() + self.time_limit, time.monotonic() + POLL
-        while how is None:
-            ready, writable, _ = select.select(sources, [wire] if outgoing else [], [], POLL)
-            if self.nursery_socket in ready:
-                how, status = self.report()
-                ready = [out, wire.fileno()]  # nobody writes any more: read the rest
-            for source in ready:
-                if source is self.grader:
-                    word, *rest = receive(self.grader)
-                    if word == "call":
-                        outgoing += frame(rest[0])
-                    else:
-                        wire.shutdown(socket.SHUT_WR)  # the test sees the end of its calls, and leaves
-                elif not drain(source, sources.get(source), self.output):
-                    sources.pop(source, None)
-            if len(stdout) > self.output or len(incoming) > self.output:
-                how = "OutputLimit"
-            if len(incoming) >= 8 and len(incoming) >= 8 + struct.unpack_from("<Q", incoming)[0]:
-                size = 8 + struct.unpack_from("<Q", incoming)[0]
-                reply = bytes(incoming[8:size])
-                del incoming[:size]
-                if session:
-                    send(self.grader, ("reply", reply))
-                elif call is not None:
-                    wire.shutdown(socket.SHUT_WR)
-            if writable and how is None:
-                try:
-                    del outgoing[:wire.send(outgoing)]
-                except OSError:  # it closed its end
-                    outgoing.clear()
-            now = time.monotonic()
-            if how is None and now >= next_look:
-                next_look = now + POLL
-                how = "Timeout" if now >= deadline else self.excess()
-        os.close(out), os.close(err), wire.close()
-        if os.listdir(self.scratch):
-            self.end_nursery()
-            self.renew_scratch()
-        elif how not in ("ended", "refused") or len(self.program[0]) > 1 << 16:  # its compilation left much behind
-            self.end_nursery()
-        return how, status, bytes(stdout), reply
-
-    def report(self):
-        """What the nursery says of the test, as (how, status)."""
-        word, _, rest = self.nursery_socket.recv(300).partition(b" ")
-        if word == b"failed":
-            raise RuntimeError(rest.decode())  # our own failure: this cell ends, and the work is repeated
-        return (word.decode(), int(rest) if word == b"ended" else rest.decode()) if word else ("Killed", 0)
-
-    def excess(self):
-        """The limit that the candidate's processes exceed together, or None."""
-        private_proc = "pid" in self.kinds
-        pids = [pid for pid in os.listdir("/proc") if pid.isdigit() and pid != "1"] if private_proc else descendants()
-        if len(pids) > MAX_PROCESSES:
-            return "Killed"
-        held = 0
-        for pid in pids:
-            try:
-                with open(f"/proc/{pid}/statm") as file:  # what is resident, less what it shares with us
-                    held += max(0, int(file.read().split()[1]) * PAGE - self.own_memory)
-            except (OSError, IndexError):  # it is gone
-                pass
-        if "mount" in self.kinds:
-            files = os.statvfs(self.scratch)
-            held += (files.f_blocks - files.f_bfree) * files.f_frsize
-        return "MemoryLimit" if held > self.memory else None
-
-    def kill_all(self):
-        """Kill and reap all that lives below this process; orphans included, since they become our children."""
-        while True:
-            try:
-                if os.waitpid(-1, os.WNOHANG)[0]:
-                    continue
-                if "pid" in self.kinds:
-                    os.kill(-1, signal.SIGKILL)  # all that this process can see, except itself and process 1
-                for pid in [] if "pid" in self.kinds else descendants():
-                    os.kill(pid, signal.SIGKILL)
-                os.waitpid(-1, 0)
-            except ProcessLookupError:
-                pass
-            except ChildProcessError:
-                return
-
-    def end_nursery(self):
-        if self.nursery_socket is not None:
-            self.nursery_socket.close()
-            self.nursery_socket = None
-            self.kill_all()
-
-    def renew_scratch(self):
-        if "mount" in self.kinds:
-            libc("umount2", b"/dev/shm", 2)  # MNT_DETACH: whatever lies in it goes with it
-            mount_scratch()
-        else:
-            remove_tree(self.scratch)
-            os.makedirs(self.scratch, exist_ok=True)
-        os.chmod(self.scratch, 0o777)
-        if self.ruleset is not None:
-            os.close(self.ruleset)
-            self.ruleset = landlock_ruleset(self.scratch)[0]  # the old rule was for the old directory
-
-
-def remove_tree(path):
-    """Remove what a candidate may have made: trees of any depth, without rights, with links that are not followed."""
-    import subprocess
-    for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
-        subprocess.run([*command, path], stderr=subprocess.DEVNULL)
+    if raised:
+        os.write(3, frame({"raised": raised}))
+    leave(status & 255)
 
 
 def answer_calls(wire, module, leave):
-    """In the test's process: read packed calls, call, write the packed reply, until the wire is closed."""
+    """Read packed calls, call, write the packed reply, until the wire is closed."""
     while True:
         try:
-            name, arguments, keywords = unpack(json.loads(receive_bytes(wire)))
+            name, arguments, keywords = unpack(receive(wire))
         except EOFError:
             leave(0)
         try:
             solution = getattr(module, "Solution", None)
-            owner = solution() if isinstance(solution, type) and hasattr(solution, name) else module
-            reply = json.dumps({"value": pack(getattr(owner, name)(*arguments, **keywords))})
+            method = isinstance(solution, type) and hasattr(solution, name)
+            function = getattr(solution() if method else module, name)
+            reply = frame({"value": pack(function(*arguments, **keywords))})
         except NotPlain as error:
-            reply = json.dumps({"opaque": str(error)})
+            reply = frame({"opaque": str(error)})
         except BaseException as error:
-            reply = json.dumps({"raised": type(error).__name__})
-        wire.sendall(frame(reply.encode()))
+            reply = frame({"raised": type(error).__name__})
+        wire.sendall(reply)
 
 
-def drain(source, kept, limit):
-    """Read what is there, a few megabytes at most, into `kept` (None: nowhere); False at the end of the stream."""
-    for _ in range(64):
-        try:
-            chunk = os.read(source, 1 << 16)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        if not chunk:
-            return False
-        if kept is not None and len(kept) <= limit:
-            kept += chunk
-    return True
-
-
-def cell_main(grader, numpy):
-    """Enter as many namespaces as the kernel allows, each choice tried in a fork, and serve."""
-    os.environ.clear()
-    names = preamble(numpy)
-    names["random"].seed(0)
-    os.chdir("/")
-    if os.geteuid() == 0 and works(become_nobody):
-        become_nobody()  # the kernel limits the number of processes of a user, but not of root
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a candidate may send one: no exception in the nursery
-    gc.collect(), gc.disable(), gc.freeze()  # a collection in a fork would copy every page
-    LIBC.malloc_trim(0)  # each page less is a page that no fork has to copy
-    for kinds in (list(NAMESPACES), [kind for kind in NAMESPACES if kind != "pid"], []):
-        pid = os.fork()
-        if pid == 0:
-            try:
-                if kinds:
-                    enter_namespaces(kinds)
-            except OSError:
-                os._exit(REFUSED)
-            Cell(grader, kinds, names).serve()
-            os._exit(0)
-        if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != REFUSED:
-            return
-
-
-# --- the parent: a grader holds the tests, asks a cell, compares ----------------------------------
+# --- the grader: holds the tests, keeps the clock, compares ---------------------------------------
 
 NUMPY = re.compile(r"\b(np|numpy)\b")
 WRONG = ("failed_test", "WrongAnswer")
+POLL = 0.02  # seconds between two looks at what a candidate's processes hold
 
 
-class Grader:
-    """Grades one program at a time, on one cell for most programs and another that holds numpy."""
+class Cell:
+    """The grader's side of one cell."""
 
-    def __init__(self, judge):
-        self.options, self.cells, self.examiners, self.holds = receive(judge), {}, {}, {}
-        preamble()  # what test_code may use, imported once
-        self.cell(numpy=False)
-        send(judge, self.holds)
-        while True:
-            tests, code = receive(judge)
-            if tests is not None:
-                self.tests = tests
-                if tests["kind"] == "code":
-                    tree = ast.parse(tests["test_code"])
-                    self.test_code = compile(tree, "test_code", "exec")
-                    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-                    self.names = names - preamble().keys() - vars(builtins).keys() | {tests["entry_point"]}
-            send(judge, self.grade(code))
+    def __init__(self, nursery, numpy, options):
+        self.numpy, self.options, self.program = numpy, options, None
+        (self.control, control), (self.socket, cell) = socket.socketpair(), socket.socketpair()
+        with control, cell:
+            socket.send_fds(nursery, [b"n" if numpy else b"-"], [control.fileno(), cell.fileno()])
+        pid, (self.scratch,), *_ = socket.recv_fds(self.control, 20, 1)
+        self.pid = int(pid)
+        self.limits_processes = receive(self.socket)
 
-    def cell(self, numpy):
-        if numpy not in self.cells:
-            process, cell = start_role("cell", *["numpy"] * numpy)
-            self.cells[numpy] = process, cell
-            send(cell, (self.options["time_limit"], self.options["memory"], self.options["output"]))
-            self.holds, scratch = receive(cell)
-            if scratch:
-                atexit.register(remove_tree, scratch)
-        return self.cells[numpy][1]
+    def excess(self):
+        """The limit that the processes of a test exceed together, or None."""
+        pids, own = descendants(self.pid), memory_of(self.pid)[1]
+        held = sum(max(0, memory_of(pid)[1] - own) for pid in pids)  # what it does not share
+        if self.options["namespaces"]:
+            files = os.fstatvfs(self.scratch)
+            held += (files.f_blocks - files.f_bfree) * files.f_frsize
+        if len(pids) > MAX_PROCESSES:
+            return "Killed"
+        return "MemoryLimit" if held > self.options["memory"] else None
 
-    def grade(self, code):
-        """Run the tests in order; returns (outcome, error, tests passed, tests run, tests in all).
-
-        The first test that fails gives the outcome, whether or not others run after it.
-        """
-        kind, total = self.tests["kind"], len(self.tests["inputs"])
-        verdict, passed, run, numpy = None, 0, 0, NUMPY.search(code) is not None
-        one_test = {"stdin": self.stdin_test, "call": self.call_test, "code": self.code_test}[kind]
-        program = (code, "stdin" if kind == "stdin" else "call", self.options["compare"] == "apps")
-        send(self.cell(numpy), ("program", program))
-        for given, expected in zip(self.tests["inputs"], self.tests["outputs"]):
-            found = one_test(self.cell(numpy), given, expected)
-            if found and found[0] == "compile_error":
-                return (*found, 0, 0, total)
-            run += 1
-            passed += found is None
-            verdict = verdict or found
-            if verdict and not self.options["all_tests"]:
-                break
-        return (*(verdict or ("passed_test", None)), passed, run, total)
-
-    def stdin_test(self, cell, given, expected):
-        """None where the program passes the test, else (outcome, error)."""
-        given = given if isinstance(given, str) else "\n".join(map(str, given))
-        send(cell, ("test", given.encode("utf-8", "surrogatepass")))
-        how, status, stdout, reply = receive(cell)
-        return ending(how, status, reply) or (
-            None if compare_output(expected, stdout, self.options["compare"]) else WRONG)
-
-    def call_test(self, cell, given, expected):
-        arguments = list(map(integer_keys, given)) if isinstance(given, list) else [given]
-        send(cell, ("test", None, json.dumps(pack([self.tests["fn_name"], arguments, {}])).encode()))
-        how, status, _, reply = receive(cell)
-        verb, content = read_reply(reply)
-        right = verb == "value" and compare_value(expected, content, self.options["compare"])
-        return ending(how, status, reply) or (
-            ("runtime_error", content) if verb == "raised" else None if right else WRONG)
-
-    def code_test(self, cell, *_):
-        """Run test_code in a fork, since what it does with a candidate's answers may not end."""
-        pid, examiner = self.examiner(cell)
-        examiner.settimeout(self.options["time_limit"] + 2)
+    def close(self):
+        """End it; return when nothing of it is left."""
         try:
-            send(examiner, (self.test_code, self.names))
-            verdict = receive(examiner)
-        except (EOFError, OSError) as error:  # the cell may be in the middle of a session: a new one next time
-            process, cell = self.cells.pop(next(key for key, value in self.cells.items() if value[1] is cell))
-            del self.examiners[cell]
-            os.kill(pid, signal.SIGKILL), os.waitpid(pid, 0), examiner.close()
-            cell.close(), process.kill(), process.wait()
-            return "runtime_error", "Timeout" if isinstance(error, TimeoutError) else "Killed"
-        if verdict is None:
-            raise SystemExit
-        return verdict or None
+            os.kill(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.control.shutdown(socket.SHUT_WR)
+        self.control.recv(1)
+        self.control.close(), self.socket.close(), os.close(self.scratch)
 
-    def examiner(self, cell):
-        """(process id, socket) of the fork that runs test code against this cell's programs."""
-        if cell not in self.examiners:
-            ours, theirs = socket.socketpair()
-            pid = fork()
-            if pid == 0:
+
+class Test:
+    """One run of a program in a cell: the grader's ends of its streams, and its clock.
+
+    how: None while it runs; then "ended", and `status` is the exit status; "refused" by compile(),
+    and `status` is the exception's name; or the limit that it met.
+    """
+
+    def __init__(self, cell, program, stdin=""):
+        self.cell, self.how, self.status, self.clean, self.last = cell, None, 0, False, None
+        self.stdout, self.incoming, self.outgoing = bytearray(), bytearray(), bytearray()
+        source = os.memfd_create("stdin")  # a real file: programs seek in it and ask for its size
+        with open(source, "wb", closefd=False) as file:
+            file.write(stdin.encode("utf-8", "surrogatepass"))
+        os.lseek(source, 0, os.SEEK_SET)
+        (self.out, out), (self.err, err) = os.pipe(), os.pipe()
+        self.wire, wire = socket.socketpair()
+        self.kept = {self.out: self.stdout, self.err: None, self.wire.fileno(): self.incoming}
+        for end in self.kept:
+            os.set_blocking(end, False)
+        theirs = [source, out, err, wire.detach()]
+        try:
+            socket.send_fds(cell.socket, [b"!"], theirs)
+            send(cell.socket, program if program is not cell.program else None)
+        except OSError:  # the cell died; pump() will find out
+            pass
+        for end in theirs:
+            os.close(end)
+        cell.program = program
+        self.deadline = time.monotonic() + cell.options["time_limit"]
+
+    def ask(self, name, arguments, keywords):
+        """Have the program call a function of its own; (verb, content) as read_reply() has it, or
+        None where it has ended."""
+        self.outgoing += frame(pack([name, arguments, keywords]))
+        self.last = None
+        return self.pump(self.reply)
+
+    def end(self):
+        """Let it end, and return the verdict that its end alone gives: None for a clean one."""
+        self.wire.shutdown(socket.SHUT_WR)  # no further call
+        self.pump(lambda: None)
+        self.reply()
+        os.close(self.out), os.close(self.err), self.wire.close()
+        if self.how == "refused":
+            return "compile_error", error_name(self.status)
+        if self.how != "ended":
+            return "runtime_error", self.how
+        if self.status < 0:
+            return "runtime_error", "Timeout" if self.status == -signal.SIGXCPU else "Killed"
+        verb, content = self.last or ("left", None)
+        error = content if verb == "raised" else "SystemExit"
+        return ("runtime_error", error) if self.status else None
+
+    def reply(self):
+        """The message that has come in on the wire, if it is whole."""
+        size = 8 + struct.unpack_from("<Q", self.incoming)[0] if len(self.incoming) >= 8 else 8
+        if len(self.incoming) < max(8, size):
+            return None
+        self.last = read_reply(self.incoming[8:size])
+        del self.incoming[:size]
+        return self.last
+
+    def pump(self, arrived):
+        """Move bytes until `arrived()` gives something, which is returned, or the test ends."""
+        next_look, limit = time.monotonic() + POLL, self.cell.options["output"]
+        while not (found := arrived()) and self.how is None:
+            ready, writable, _ = select.select(
+                [*self.kept, self.cell.socket], [self.wire] if self.outgoing else [], [], POLL)
+            if self.cell.socket in ready:
                 try:
-                    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-                    resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
-                    while True:
-                        test_code, names = receive(theirs)
-                        preamble()["random"].seed(0)
-                        send(theirs, examine(cell, test_code, names))
-                except EOFError:  # the cell died: a failure of ours
-                    send(theirs, None)
-                finally:
-                    os._exit(0)
-            theirs.close()
-            self.examiners[cell] = pid, ours
-        return self.examiners[cell]
+                    self.how, self.status, self.clean = receive(self.cell.socket)
+                except (EOFError, OSError):
+                    self.how = "Killed"
+                ready = list(self.kept)  # nobody writes any more: read the rest
+            for source in ready:
+                self.drain(source)
+            if len(self.stdout) > limit or len(self.incoming) > limit:
+                self.how = "OutputLimit"
+            if writable and self.how is None:
+                try:
+                    del self.outgoing[:self.wire.send(self.outgoing)]
+                except OSError:  # it closed its end
+                    self.outgoing.clear()
+            now = time.monotonic()
+            if self.how is None and now >= next_look:
+                next_look = now + POLL
+                self.how = "Timeout" if now >= self.deadline else self.cell.excess()
+        return found
 
-
-def ending(how, status, reply):
-    """The verdict that the end of a test's process alone gives; None for a clean end."""
-    if how == "refused":
-        return "compile_error", error_name(status)
-    if how != "ended":
-        return "runtime_error", how
-    if status < 0:
-        return "runtime_error", "Timeout" if status == -signal.SIGXCPU else "Killed"
-    return ("runtime_error", read_reply(reply)[1] if reply else "SystemExit") if status else None
+    def drain(self, source):
+        """Read what is there, a few megabytes at most."""
+        kept = self.kept[source]
+        for _ in range(64):
+            try:
+                chunk = os.read(source, 1 << 16)
+            except BlockingIOError:
+                return
+            except OSError:
+                chunk = b""
+            if not chunk:  # the end of the stream
+                del self.kept[source]
+                return
+            if kept is not None and len(kept) <= self.cell.options["output"]:
+                kept += chunk
 
 
 def read_reply(reply):
-    """("value", plain data), ("raised", exception's name) or ("opaque", type's name), whatever the candidate wrote."""
-    if reply is None:
-        return "raised", "SystemExit"  # it left without an answer
+    """("value", plain data), ("raised", exception's name) or ("opaque", type's name), whatever the
+    candidate wrote."""
     try:
         (verb, content), = json.loads(reply).items()
         return (verb, unpack(content)) if verb == "value" else (verb, error_name(content))
@@ -1166,61 +1026,144 @@ def read_reply(reply):
 
 
 def error_name(name):
-    """An exception's name as our subtype. It is the candidate's text, so only a short identifier is kept."""
-    return "MemoryLimit" if name == "MemoryError" else name if name.isidentifier() and len(name) < 80 else "Exception"
+    """An exception's name as our subtype: the candidate's text, so only an identifier is kept."""
+    name = "MemoryLimit" if name == "MemoryError" else name
+    return name if name.isidentifier() and len(name) < 80 else "Exception"
 
 
 class Ended(BaseException):
-    """The program can answer no more; not an Exception, so that no `except Exception` of a test hides it."""
+    """The program can answer no more; no Exception, so that no `except` of a test hides it."""
 
 
-def examine(cell, test_code, names):
-    """Execute test_code, with a proxy of the program's function for each of `names`; the verdict, or () for a pass."""
-    final, raised, calls = [], [], []  # a verdict that nothing later changes; exceptions of the program's own
+class Grader:
+    """Grades one program at a time, for as long as the caller sends some."""
 
-    def proxy(name):
-        def function(*arguments, **keywords):
-            if final:
-                raise Ended
-            calls.append(name)
-            try:
-                call = json.dumps(pack([name, list(arguments), keywords])).encode()
-            except NotPlain:
-                final.append(WRONG)
-                raise Ended from None
-            send(cell, ("call", call))
-            how, *rest = receive(cell)
-            if how != "reply":
-                final.append(ending(how, rest[0], rest[2]) or ("runtime_error", "SystemExit"))
-                calls.append(None)  # the session is over
-                raise Ended
-            verb, content = read_reply(rest[0])
-            if verb == "value":
-                return content
-            if verb != "raised":
-                final.append(WRONG)
-                raise Ended
-            kind = getattr(builtins, content, None)
-            if not (isinstance(kind, type) and issubclass(kind, Exception)) or issubclass(kind, UnicodeError):
-                kind = type(content, (Exception,), {})
-            raised.append(kind("raised by the program"))
-            raise raised[-1]
-        return function
+    def __init__(self, judge):
+        self.options, self.cell = receive(judge), None
+        exec(PREAMBLE, CUSTOMARY)
+        del CUSTOMARY["__builtins__"]
+        self.nursery, theirs = socket.socketpair()
+        pid = forked(lambda: [judge.close(), self.nursery.close(),
+                              run_nursery(theirs, self.options)])
+        theirs.close()
+        set_limit(resource.RLIMIT_AS, 2 << 30)  # test_code computes with what a candidate returns
+        holds = receive(self.nursery)
+        self.options["namespaces"] = next(iter(holds.values()))
+        self.cell = Cell(self.nursery, False, self.options)
+        holds["process limit"] = self.cell.limits_processes
+        send(judge, holds)
+        try:
+            while True:
+                tests, code = receive(judge)
+                if tests:
+                    self.tests = tests
+                send(judge, self.grade(code))
+        except EOFError:  # the caller is done, or is gone
+            self.cell and self.cell.close()
+            self.nursery.close()
+            os.waitpid(pid, 0)
 
-    send(cell, ("test", None))
-    verdict = None
-    try:
-        exec(test_code, {**preamble(), **{name: proxy(name) for name in names}})
-    except BaseException as error:
-        verdict = ("runtime_error", error_name(type(error).__name__)) if error in raised else WRONG
-    if calls[-1:] != [None]:
-        send(cell, ("end",))
-        while receive(cell)[0] == "reply":
-            pass
-    return final[0] if final else (verdict or ()) if calls else (JUDGE_ERROR, "NoTests")
+    def grade(self, code):
+        """Run the tests in order; returns (outcome, error, tests passed, tests run, tests in all).
+
+        The first test that fails gives the outcome, whether or not others run after it.
+        """
+        kind, total = self.tests["kind"], len(self.tests["inputs"])
+        self.program = code, kind, self.options["compare"] == "apps"
+        one_test = {"stdin": self.stdin_test, "call": self.call_test, "code": self.code_test}[kind]
+        verdict, passed, run = None, 0, 0
+        for given, expected in zip(self.tests["inputs"], self.tests["outputs"]):
+            found = one_test(given, expected)
+            if found and found[0] == "compile_error":
+                return *found, 0, 0, total
+            run += 1
+            passed += found is None
+            verdict = verdict or found
+            if verdict and not self.options["all_tests"]:
+                break
+        return *(verdict or ("passed_test", None)), passed, run, total
+
+    def start(self, stdin=""):
+        """A new test of the program."""
+        numpy = NUMPY.search(self.program[0]) is not None
+        if self.cell and numpy > self.cell.numpy:
+            self.cell = self.cell.close()
+        self.cell = self.cell or Cell(self.nursery, numpy, self.options)
+        return Test(self.cell, self.program, stdin)
+
+    def end(self, test):
+        """End a test; returns its verdict, and keeps its cell only if that is as it was."""
+        verdict = test.end()
+        mode = os.fstat(self.cell.scratch).st_mode & 0o777
+        if not test.clean or os.listdir(self.cell.scratch) or mode != 0o700:
+            self.cell = self.cell.close()
+        return verdict
+
+    def stdin_test(self, given, expected):
+        """None where the program passes the test, else (outcome, error)."""
+        test = self.start(given if isinstance(given, str) else "\n".join(map(str, given)))
+        return self.end(test) or (
+            None if compare_output(expected, test.stdout, self.options["compare"]) else WRONG)
+
+    def call_test(self, given, expected):
+        arguments = list(map(integer_keys, given)) if isinstance(given, list) else [given]
+        test = self.start()
+        verb, content = test.ask(self.tests["fn_name"], arguments, {}) or ("raised", "SystemExit")
+        right = verb == "value" and compare_value(expected, content, self.options["compare"])
+        return self.end(test) or (
+            ("runtime_error", content) if verb == "raised" else None if right else WRONG)
+
+    def code_test(self, *_):
+        """Execute test_code, with a proxy in place of each function of the program."""
+        compiled, names = parse_test_code(self.tests["test_code"], self.tests["entry_point"])
+        test, last, raised = self.start(), None, []  # exceptions of the program's own
+
+        def proxy(name):
+            def function(*arguments, **keywords):
+                nonlocal last
+                if last in ("opaque", "ended"):
+                    raise Ended
+                try:
+                    last, content = test.ask(name, list(arguments), keywords) or ("ended", None)
+                except NotPlain:
+                    last = "opaque"
+                if last == "value":
+                    return content
+                if last != "raised":
+                    raise Ended
+                kind = getattr(builtins, content, None)
+                if not (isinstance(kind, type) and issubclass(kind, Exception)) or \
+                        issubclass(kind, UnicodeError):  # which wants more than a text
+                    kind = type(content, (Exception,), {})
+                raised.append(kind("raised by the program"))
+                raise raised[-1]
+            return function
+
+        verdict = None
+        CUSTOMARY["random"].seed(0)
+        try:
+            exec(compiled, {**CUSTOMARY, **{name: proxy(name) for name in names}})
+        except BaseException as error:
+            own = error in raised
+            verdict = ("runtime_error", error_name(type(error).__name__)) if own else WRONG
+        ending = self.end(test)
+        if last == "ended":
+            return ending or ("runtime_error", "SystemExit")
+        if last is None:  # it has called nothing
+            return JUDGE_ERROR, "NoTests"
+        return WRONG if last == "opaque" else verdict
 
 
-# --- the parent: the judge, in the caller's process -----------------------------------------------
+@functools.lru_cache
+def parse_test_code(test_code, entry_point):
+    """(code object, the names in it that are the program's functions)"""
+    tree = ast.parse(test_code)
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names = names - CUSTOMARY.keys() - vars(builtins).keys() | {entry_point}
+    return compile(tree, "test_code", "exec"), names
+
+
+# --- the judge, in the caller's process -----------------------------------------------------------
 
 ATTEMPTS = 3  # a program whose grader dies this often is a judge_error
 _said = []
@@ -1231,51 +1174,62 @@ class Job:
     """Identical programs for one problem: run once, the verdict goes to all."""
     problem: Problem
     code: str
-    indexes: list
     tests: dict | None
+    indexes: list = dataclasses.field(default_factory=list)
     failures: int = 0
     deadline: float = 0.0
 
 
 class Worker:
-    """The caller's side of one grader process."""
+    """The caller's side of one grader."""
 
     def __init__(self, options):
         self.job = self.problem = None
-        self.process, self.socket = start_role("grader")
+        environment = {"OPENBLAS_NUM_THREADS": "1"}  # numpy's threads would not survive a fork
+        if "LD_LIBRARY_PATH" in os.environ:
+            environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+        self.socket, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", "-B", "-X", "utf8", "-W", "ignore", __file__,
+                 str(theirs.fileno())], pass_fds=[theirs.fileno()], env=environment,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
         send(self.socket, options)
 
     def start(self, job, time_limit):
-        self.job = job
-        job.deadline = time.monotonic() + 60 + len(job.tests["inputs"]) * (time_limit + 3)
+        self.job, tests = job, job.tests
+        job.deadline = time.monotonic() + (
+            2 * time_limit + 8 if tests["kind"] == "code"  # it may be test_code that does not end
+            else 60 + len(tests["inputs"]) * (time_limit + 3))
         try:
-            send(self.socket, (None if self.problem is job.problem else job.tests, job.code))
+            send(self.socket, (None if self.problem is job.problem else tests, job.code))
         except OSError:  # it died; the wait for its answer will find out
             pass
         self.problem = job.problem
 
-    def close(self, patience=5):
-        self.socket.close()  # the grader sees the end and leaves; its cells die with it
+    def close(self, kill=False):
+        self.socket.close()  # the grader sees the end, ends its cell and leaves
         try:
-            self.process.wait(patience)
-        except Exception:
+            self.process.wait(0 if kill else 5)
+        except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
 
 
 class Judge:
-    """Judges programs, `workers` at once (None: one for each core). A context manager: it owns processes.
+    """Judges programs, `workers` at once (None: one for each core); `with` it: it owns processes.
 
-    tests: "hidden" or "example". compare: "strict" or "apps". time_limit: wall seconds for one test.
-    memory_mb: for all of a program's processes. all_tests: go on after a failed test. output_mb: a program
-    that prints more is stopped.
+    tests: "hidden" or "example". compare: "strict" or "apps". time_limit: wall seconds for one
+    test. memory_mb: for all of a program's processes. all_tests: go on after a failed test.
+    output_mb: a program that prints more is stopped.
     """
 
-    def __init__(self, workers=None, tests="hidden", compare="strict", time_limit=4.0, memory_mb=1024,
-                 all_tests=False, output_mb=8):
+    def __init__(self, workers=None, tests="hidden", compare="strict", time_limit=4.0,
+                 memory_mb=1024, all_tests=False, output_mb=8):
         if tests not in ("hidden", "example") or compare not in ("strict", "apps"):
             raise ValueError(f"tests={tests!r}, compare={compare!r}")
-        self.count, self.tests, self.workers = workers or len(os.sched_getaffinity(0)), tests, []
+        self.count, self.workers = workers or len(os.sched_getaffinity(0)), []
+        self.tests, self.time_limit = tests, time_limit
         self.options = {"compare": compare, "time_limit": time_limit, "memory": memory_mb << 20,
                         "output": output_mb << 20, "all_tests": all_tests}
 
@@ -1283,41 +1237,37 @@ class Judge:
         return self
 
     def __exit__(self, *_):
-        self.close()
-
-    def close(self):
         while self.workers:
             self.workers.pop().close()
 
     def run(self, jobs):
-        """Judge (problem, program) pairs; yields (index, judged copy of the program) as each is finished."""
+        """Judge (problem, program) pairs; yields (index, judged copy) as each is finished."""
         jobs, groups = list(jobs), {}
         for index, (problem, program) in enumerate(jobs):
-            job = Job(problem, program.code, [], tests_of(problem, self.tests))
+            job = Job(problem, program.code, tests_of(problem, self.tests))
             groups.setdefault((str(problem.problem_id), program.code), job).indexes.append(index)
         waiting = collections.deque(job for job in groups.values() if job.tests)
-        done = [(job, (JUDGE_ERROR, "NoTests", 0, 0, 0)) for job in groups.values() if not job.tests]
-        del groups
+        done = [(job, (JUDGE_ERROR, "NoTests", 0, 0, 0)) for job in groups.values()
+                if not job.tests]
+        self._start(min(self.count, len(waiting)) - len(self.workers))
         try:
-            self._start(min(self.count, len(waiting)) - len(self.workers))
             while done or waiting or any(worker.job for worker in self.workers):
                 for job, verdict in done:
+                    names = ("outcome", "error", "tests_passed", "tests_run", "tests_total")
                     for index in job.indexes:
-                        fields = zip(("outcome", "error", "tests_passed", "tests_run", "tests_total"), verdict)
-                        yield index, dataclasses.replace(jobs[index][1], **dict(fields))
+                        fields = dict(zip(names, verdict))
+                        yield index, dataclasses.replace(jobs[index][1], **fields)
                 for worker in self.workers:
-                    if worker.job is None and waiting:
-                        worker.start(waiting.popleft(), self.options["time_limit"])
+                    if waiting and not worker.job:
+                        worker.start(waiting.popleft(), self.time_limit)
                 done = self._wait(waiting)
         finally:
-            for worker in [worker for worker in self.workers if worker.job]:  # the caller stops early
+            for worker in [worker for worker in self.workers if worker.job]:  # stopped early
                 self.workers.remove(worker)
-                worker.process.kill()
-                worker.close()
+                worker.close(kill=True)
 
     def _start(self, count):
         new = [Worker(self.options) for _ in range(count)]
-        self.workers += new
         for worker in new:
             worker.socket.settimeout(60)
             try:
@@ -1325,39 +1275,44 @@ class Judge:
             except (EOFError, OSError) as error:
                 raise RuntimeError("the sandbox cannot start; the reason stands above") from error
             worker.socket.settimeout(None)
+            self.workers.append(worker)
             if not _said:
                 _said.append(True)
-                missing = [name for name, there in holds.items() if not there]
-                print("sandbox: resource limits, " + ", ".join(name for name, there in holds.items() if there) +
-                      ("; NOT HERE: " + ", ".join(missing) if missing else ""), file=sys.stderr)
+                missing = ", ".join(name for name in holds if not holds[name])
+                print("sandbox: resource limits, " + ", ".join(filter(holds.get, holds)) +
+                      (f"; NOT HERE: {missing}" if missing else ""), file=sys.stderr)
 
     def _wait(self, waiting):
-        """Wait for news; returns what is finished, [(job, verdict)]. Work whose grader dies is repeated."""
-        finished = []
-        with selectors.DefaultSelector() as selector:
-            busy = [worker for worker in self.workers if worker.job]
-            for worker in busy:
-                selector.register(worker.socket, selectors.EVENT_READ)
-            ready = [key.fileobj for key, _ in selector.select(1.0 if busy else 0)]
+        """Wait for news; returns what is done, [(job, verdict)]. Repeats the work of the dead."""
+        done, poll = [], select.poll()
+        busy = [worker for worker in self.workers if worker.job]
         for worker in busy:
-            job, late = worker.job, time.monotonic() > worker.job.deadline
-            try:
-                if worker.socket in ready:
-                    finished.append((job, receive(worker.socket)))
-                    worker.job = None
-            except (EOFError, OSError):
-                late = True
-            if late and worker.job:
+            poll.register(worker.socket, select.POLLIN)
+        ready = {number for number, _ in poll.poll(1000 if busy else 0)}
+        for worker in busy:
+            job, verdict = worker.job, None
+            dead = late = time.monotonic() > job.deadline
+            if worker.socket.fileno() in ready:
+                try:
+                    verdict = receive(worker.socket)
+                except (EOFError, OSError):
+                    dead = True
+            if verdict is None and dead:
                 self.workers.remove(worker)
-                worker.process.kill()
-                worker.close()
+                worker.close(kill=True)
                 self._start(1)
                 job.failures += 1
-                if job.failures < ATTEMPTS:
-                    waiting.appendleft(job)
+                if late and job.tests["kind"] == "code":
+                    verdict = "runtime_error", "Timeout", 0, 1, 1
+                elif job.failures == ATTEMPTS:
+                    verdict = JUDGE_ERROR, "JudgeFailed", 0, 0, 0
                 else:
-                    finished.append((job, (JUDGE_ERROR, "JudgeFailed", 0, 0, 0)))
-        return finished
+                    waiting.appendleft(job)
+            if verdict or dead:
+                worker.job = None
+            if verdict:
+                done.append((job, verdict))
+        return done
 
 
 def judge(problem, programs, **options):
@@ -1379,14 +1334,4 @@ def tests_of(problem, which):
 
 
 if __name__ == "__main__":
-    given = int(sys.argv[2])
-    if given != 3:  # where the cell's processes expect it
-        os.dup2(given, 3), os.close(given)
-    role_socket = socket.socket(fileno=3)
-    try:
-        if sys.argv[1] == "cell":
-            cell_main(role_socket, numpy=sys.argv[3:] == ["numpy"])
-        else:
-            Grader(role_socket)
-    except EOFError:  # the other side is done, or is gone
-        pass
+    Grader(socket.socket(fileno=int(sys.argv[1])))

@@ -234,18 +234,18 @@ def verdicts(request, tmp_path_factory):
         if prefix is None:
             pytest.skip("neither setpriv nor unshare can start Python as an ordinary user here")
         return in_another_process(prefix, list(CANDIDATES))[0]
-    before = set(os.listdir("/proc/self/fd")), set(sandbox.descendants()), resident()
+    before = set(os.listdir("/proc/self/fd")), set(sandbox.descendants(os.getpid())), resident()
     found = run_candidates(list(CANDIDATES))
     gc.collect()
     assert set(os.listdir("/proc/self/fd")) == before[0], "descriptors are left"
-    assert set(sandbox.descendants()) <= before[1], "processes are left"
+    assert set(sandbox.descendants(os.getpid())) <= before[1], "processes are left"
     assert resident() - before[2] < 100 << 20, "the judge's caller kept what candidates wrote"
     return found
 
 
 def resident():
     with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * sandbox.PAGE
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.parametrize("name", CANDIDATES)
