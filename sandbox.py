@@ -24,38 +24,35 @@ A program:
   error            an exception's name, Timeout, MemoryLimit, OutputLimit, Killed, WrongAnswer, null
   tests_passed, tests_run, tests_total     a run stops at the first failed test unless told not to
 
-Five kinds of processes, each started by the one before it:
-  the caller       `Judge` hands programs to graders. It is never forked: it may hold torch
-  a grader         a fresh interpreter, one for each worker: it holds the tests, the clock and the
-                   ends of the pipes, and compares
-  a nursery        a fork of it from before it is told a test: keeps the imports warm, forks cells
-  a cell           process 1 of namespaces of its own, confined: compiles, forks once for each test
-  a test           runs the candidate's code, on real streams
-An expected answer is never in a process that runs, or was copied to run, a candidate; a candidate
-can only give answers, and passed_test needs every one of them to be right. A cell is used again
-only after a test that ended by itself and left no process and no file.
+What runs where; each kind of process starts the next:
+  the caller    `Judge` hands programs to graders. It is never forked: it may hold torch
+  a grader      a fresh interpreter, one a worker: holds the tests, the clock, the ends of the pipes
+  the nursery   a fork of it from before it was told a test; keeps imports warm, forks cells
+  a cell        process 1 of namespaces of its own, confined; compiles, forks once for each test.
+                Used again only after a test that ended by itself and left no process and no file
+  a test        runs the candidate's code, on real streams
+So an expected answer is never in a process that runs, or was copied to run, a candidate: it can
+only give answers, and passed_test needs every one of them to be right.
 
-Covered: wall time, CPU time, memory (of all processes together, files in memory included), output,
-file size, open files and processes are limited. What is left of a test is killed, detached
-processes included. The environment is empty. Nothing can gain privileges. Where the kernel allows
-it (one line at start-up says what holds), a test sees and signals no process but its own, has no
-network (namespaces), writes nowhere but in its scratch directory, reads only that and the system's
-and Python's own directories (landlock), and cannot make memory that nobody counts, trace processes,
-change the limits or the priority of others, open sockets or make namespaces (seccomp).
+Covered: wall time, CPU time, memory (of all its processes and its files in memory), output, file
+size, open files, processes. What is left of a test is killed, detached or not. The environment is
+empty. Nothing gains privileges. Where the kernel allows it (a line at start-up says what holds) a
+test sees and signals no process but its own and has no network (namespaces); writes only to its
+scratch directory and reads only that, the system's and Python's directories (landlock); cannot
+make uncounted memory, trace, change limits or priorities of others, or open sockets (seccomp).
 
-Not covered: a hole in the kernel; timing and other side channels. `test_code` is trusted. Without
-namespaces a test can signal other processes of its user (landlock 6 prevents that too), and its
-scratch directory can fill a disk. Without landlock it can read and write what its user can. Its
-user is the caller; "nobody" where the caller is root and nobody can read Python's files; otherwise
-root without root's powers, and then nothing limits the number of its processes but a look at them
-every 20 ms. Memory is looked at as often. With more workers than cores honest programs time out.
+Not covered: a hole in the kernel; timing and other side channels; `test_code` is trusted. Without
+namespaces a test can signal processes of its user (not with landlock 6) and fill a disk. Without
+landlock it can read and write what its user can: that is the caller; "nobody" where the caller is
+root and nobody can read Python's files; else root without root's powers, and then only Linux 6.14
+or a look every 20 ms limits the number of processes. Memory is looked at as often. With more
+workers than cores honest programs time out.
 
 Rules that are not obvious: unseeded `random` starts from the same state in each test. Returned
 values are judged as plain data: tuples are lists, a numpy scalar is its number, a view of a dict's
-keys is a set, 1 == True == 1.0; any other object (a generator, range, array, instance) equals
-nothing: failed_test. In `test_code`, a name that neither Python nor PREAMBLE has is the program's
-function; arguments and results cross as plain data, so a test that needs an instance of the
-program's own class fails (MBPP 367, 601 and 927).
+keys is a set, 1 == True == 1.0; all else (a generator, range, array, instance) equals nothing:
+failed_test. In `test_code`, a name that neither Python nor PREAMBLE has is the program's function;
+a test that needs an instance of the program's own class fails (MBPP 367, 601 and 927).
 """
 import argparse
 import ast
@@ -71,6 +68,7 @@ import glob
 import json
 import math
 import os
+import queue
 import re
 import resource
 import select
@@ -80,6 +78,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import types
 from enum import IntEnum
@@ -624,8 +623,7 @@ def restrict_calls():
 
 def set_limit(kind, limit):
     hard = resource.getrlimit(kind)[1]
-    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-    resource.setrlimit(kind, (limit, limit))
+    resource.setrlimit(kind, (min(limit, hard) if hard >= 0 else limit,) * 2)  # -1: there is none
 
 
 def descendants(pid):
@@ -785,10 +783,14 @@ def run_cell(grader, scratch, options):
                 refusal = type(error).__name__
         report = ["refused", refusal, True]
         if not refusal:
-            pid, dead = forked(run_test, compiled, kind, module, streams, seconds), 0
-            while dead != pid:
-                dead, status = os.wait()
-            report = ["ended", os.waitstatus_to_exitcode(status), alone() and len(code) < 1 << 16]
+            try:
+                pid, dead = forked(run_test, compiled, kind, module, streams, seconds), 0
+                while dead != pid:
+                    dead, status = os.wait()
+                clean = alone() and len(code) < 1 << 16  # to compile more leaves much behind
+                report = ["ended", os.waitstatus_to_exitcode(status), clean]
+            except OSError as error:  # our own failure
+                report = ["failed", str(error), False]
         for stream in streams:
             os.close(stream)
         send(grader, report)
@@ -799,9 +801,9 @@ def alone():
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
+        return False
     except ChildProcessError:
         return True
-    return False
 
 
 def compile_program(code, apps):
@@ -952,6 +954,8 @@ class Test:
         self.pump(lambda: None)
         self.reply()
         os.close(self.out), os.close(self.err), self.wire.close()
+        if self.how == "failed":
+            raise RuntimeError(self.status)  # this grader ends, and the work is repeated
         if self.how == "refused":
             return "compile_error", error_name(self.status)
         if self.how != "ended":
@@ -1166,25 +1170,13 @@ def parse_test_code(test_code, entry_point):
 # --- the judge, in the caller's process -----------------------------------------------------------
 
 ATTEMPTS = 3  # a program whose grader dies this often is a judge_error
-_said = []
-
-
-@dataclasses.dataclass
-class Job:
-    """Identical programs for one problem: run once, the verdict goes to all."""
-    problem: Problem
-    code: str
-    tests: dict | None
-    indexes: list = dataclasses.field(default_factory=list)
-    failures: int = 0
-    deadline: float = 0.0
+_said = []  # the start-up line is printed once
 
 
 class Worker:
     """The caller's side of one grader."""
 
     def __init__(self, options):
-        self.job = self.problem = None
         environment = {"OPENBLAS_NUM_THREADS": "1"}  # numpy's threads would not survive a fork
         if "LD_LIBRARY_PATH" in os.environ:
             environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
@@ -1194,26 +1186,29 @@ class Worker:
                 [sys.executable, "-I", "-B", "-X", "utf8", "-W", "ignore", __file__,
                  str(theirs.fileno())], pass_fds=[theirs.fileno()], env=environment,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
-        send(self.socket, options)
-
-    def start(self, job, time_limit):
-        self.job, tests = job, job.tests
-        job.deadline = time.monotonic() + (
-            2 * time_limit + 8 if tests["kind"] == "code"  # it may be test_code that does not end
-            else 60 + len(tests["inputs"]) * (time_limit + 3))
+        self.problem = None
         try:
-            send(self.socket, (None if self.problem is job.problem else tests, job.code))
-        except OSError:  # it died; the wait for its answer will find out
-            pass
-        self.problem = job.problem
+            holds = self.ask(options, 60)
+        except (EOFError, OSError) as error:
+            self.close(kill=True)
+            raise RuntimeError("the sandbox cannot start; the reason stands above") from error
+        if not _said:
+            _said.append(True)
+            missing = ", ".join(name for name in holds if not holds[name])
+            print("sandbox: resource limits, " + ", ".join(filter(holds.get, holds)) +
+                  (f"; NOT HERE: {missing}" if missing else ""), file=sys.stderr)
+
+    def ask(self, message, seconds):
+        """The grader's answer; EOFError or OSError (a TimeoutError, say) where there is none."""
+        self.socket.settimeout(seconds)
+        send(self.socket, message)
+        return receive(self.socket)
 
     def close(self, kill=False):
-        self.socket.close()  # the grader sees the end, ends its cell and leaves
-        try:
-            self.process.wait(0 if kill else 5)
-        except subprocess.TimeoutExpired:
+        if kill:
             self.process.kill()
-            self.process.wait()
+        self.socket.close()  # the grader sees the end, ends its cell and leaves
+        self.process.wait()
 
 
 class Judge:
@@ -1228,8 +1223,8 @@ class Judge:
                  memory_mb=1024, all_tests=False, output_mb=8):
         if tests not in ("hidden", "example") or compare not in ("strict", "apps"):
             raise ValueError(f"tests={tests!r}, compare={compare!r}")
-        self.count, self.workers = workers or len(os.sched_getaffinity(0)), []
-        self.tests, self.time_limit = tests, time_limit
+        self.count, self.tests = workers or len(os.sched_getaffinity(0)), tests
+        self.idle, self.busy = [], []
         self.options = {"compare": compare, "time_limit": time_limit, "memory": memory_mb << 20,
                         "output": output_mb << 20, "all_tests": all_tests}
 
@@ -1237,82 +1232,74 @@ class Judge:
         return self
 
     def __exit__(self, *_):
-        while self.workers:
-            self.workers.pop().close()
+        while self.idle:
+            self.idle.pop().close()
 
     def run(self, jobs):
-        """Judge (problem, program) pairs; yields (index, judged copy) as each is finished."""
-        jobs, groups = list(jobs), {}
+        """Judge (problem, program) pairs; yields (index, judged copy of the program) as they end.
+
+        Identical programs for one problem are run once. One thread for each worker waits for it.
+        """
+        jobs, groups, results = list(jobs), {}, queue.SimpleQueue()
+        stopped = threading.Event()
         for index, (problem, program) in enumerate(jobs):
-            job = Job(problem, program.code, tests_of(problem, self.tests))
-            groups.setdefault((str(problem.problem_id), program.code), job).indexes.append(index)
-        waiting = collections.deque(job for job in groups.values() if job.tests)
-        done = [(job, (JUDGE_ERROR, "NoTests", 0, 0, 0)) for job in groups.values()
-                if not job.tests]
-        self._start(min(self.count, len(waiting)) - len(self.workers))
-        try:
-            while done or waiting or any(worker.job for worker in self.workers):
-                for job, verdict in done:
-                    names = ("outcome", "error", "tests_passed", "tests_run", "tests_total")
-                    for index in job.indexes:
-                        fields = dict(zip(names, verdict))
-                        yield index, dataclasses.replace(jobs[index][1], **fields)
-                for worker in self.workers:
-                    if waiting and not worker.job:
-                        worker.start(waiting.popleft(), self.time_limit)
-                done = self._wait(waiting)
-        finally:
-            for worker in [worker for worker in self.workers if worker.job]:  # stopped early
-                self.workers.remove(worker)
-                worker.close(kill=True)
+            groups.setdefault((str(problem.problem_id), program.code), []).append(index)
+        waiting = collections.deque(groups.values())
 
-    def _start(self, count):
-        new = [Worker(self.options) for _ in range(count)]
-        for worker in new:
-            worker.socket.settimeout(60)
+        def work():
             try:
-                holds = receive(worker.socket)
-            except (EOFError, OSError) as error:
-                raise RuntimeError("the sandbox cannot start; the reason stands above") from error
-            worker.socket.settimeout(None)
-            self.workers.append(worker)
-            if not _said:
-                _said.append(True)
-                missing = ", ".join(name for name in holds if not holds[name])
-                print("sandbox: resource limits, " + ", ".join(filter(holds.get, holds)) +
-                      (f"; NOT HERE: {missing}" if missing else ""), file=sys.stderr)
+                while waiting:
+                    indexes = waiting.popleft()
+                    problem, program = jobs[indexes[0]]
+                    results.put((indexes, self._verdict(problem, program.code, stopped)))
+            except Exception as error:  # the caller's thread raises it
+                results.put((error, None))
 
-    def _wait(self, waiting):
-        """Wait for news; returns what is done, [(job, verdict)]. Repeats the work of the dead."""
-        done, poll = [], select.poll()
-        busy = [worker for worker in self.workers if worker.job]
-        for worker in busy:
-            poll.register(worker.socket, select.POLLIN)
-        ready = {number for number, _ in poll.poll(1000 if busy else 0)}
-        for worker in busy:
-            job, verdict = worker.job, None
-            dead = late = time.monotonic() > job.deadline
-            if worker.socket.fileno() in ready:
-                try:
-                    verdict = receive(worker.socket)
-                except (EOFError, OSError):
-                    dead = True
-            if verdict is None and dead:
-                self.workers.remove(worker)
+        threads = [threading.Thread(target=work) for _ in range(min(self.count, len(waiting)))]
+        for thread in threads:
+            thread.start()
+        names = ("outcome", "error", "tests_passed", "tests_run", "tests_total")
+        try:
+            for _ in range(len(groups)):
+                indexes, verdict = results.get()
+                if verdict is None:
+                    raise indexes
+                for index in indexes:
+                    yield index, dataclasses.replace(jobs[index][1], **dict(zip(names, verdict)))
+        finally:
+            waiting.clear()
+            stopped.set()
+            for worker in list(self.busy):  # the caller stops early
+                worker.process.kill()
+            for thread in threads:
+                thread.join()
+
+    def _verdict(self, problem, code, stopped):
+        """(outcome, error, tests passed, tests run, tests in all) of one program."""
+        tests = tests_of(problem, self.tests)
+        if not tests:
+            return JUDGE_ERROR, "NoTests", 0, 0, 0
+        limit, total = self.options["time_limit"], len(tests["inputs"])
+        # test_code may never end; all else ends by itself, unless the grader fails.
+        seconds = 2 * limit + 8 if tests["kind"] == "code" else 60 + total * (limit + 3)
+        for _ in range(ATTEMPTS):
+            if stopped.is_set():
+                break
+            worker = self.idle.pop() if self.idle else Worker(self.options)
+            self.busy.append(worker)
+            try:
+                known = worker.problem is problem
+                worker.problem = problem
+                verdict = worker.ask((None if known else tests, code), seconds)
+                self.idle.append(worker)
+                return verdict
+            except (EOFError, OSError) as error:
                 worker.close(kill=True)
-                self._start(1)
-                job.failures += 1
-                if late and job.tests["kind"] == "code":
-                    verdict = "runtime_error", "Timeout", 0, 1, 1
-                elif job.failures == ATTEMPTS:
-                    verdict = JUDGE_ERROR, "JudgeFailed", 0, 0, 0
-                else:
-                    waiting.appendleft(job)
-            if verdict or dead:
-                worker.job = None
-            if verdict:
-                done.append((job, verdict))
-        return done
+                if tests["kind"] == "code" and isinstance(error, TimeoutError):
+                    return "runtime_error", "Timeout", 0, 1, 1
+            finally:
+                self.busy.remove(worker)
+        return JUDGE_ERROR, "JudgeFailed", 0, 0, 0
 
 
 def judge(problem, programs, **options):

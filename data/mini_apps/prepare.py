@@ -9,9 +9,9 @@ read from standard input or passed to a function. The number of steps is its dif
 knows several phrasings and several ways to be programmed (loops, comprehensions, functions).
 
 - Every problem has 10 hidden tests and 2 example tests; the statement shows the examples.
-- A third of the training problems carry a solution: those of one step, and those of a quarter of the
-  step sequences. The others have tests only, like most of APPS' test split, and chain their steps in
-  ways that no solution shows. Only the unit tests can teach a model anything there.
+- A third of the training problems carry a solution; the others have tests only, like most of APPS'
+  test split. A quarter of the step sequences is among the others alone: how those steps go together
+  only the unit tests can teach.
 - A test problem chains its steps in a way that no training problem does, and behaves, on a fixed
   set of probe inputs, like no training problem.
 - Every solution is run on every test before it is written, and the tests must tell the problem from
@@ -284,8 +284,9 @@ def draw_chain(rng, length):
                        and (last or s.gives not in "NB")]
             if not choices:
                 break
-            # first the type, so that rare types are seen
-            gives = rng.choice(sorted({s.gives for s in choices}))
+            # first the type, by the root of the number of its steps, so that rare types are seen
+            counts = Counter(s.gives for s in choices)
+            gives, = rng.choices(sorted(counts), [counts[t] ** 0.5 for t in sorted(counts)])
             steps.append(rng.choice([s for s in choices if s.gives == gives]))
             kind = steps[-1].gives
         if len(steps) == length:
@@ -483,8 +484,8 @@ def make_problem(chain, rng, problem_id, num_solutions):
 
 
 def make_split(rng, name, count, lengths, solved, allowed, repeats, forbidden=()):
-    """`count` problems whose chains `allowed` admits, and the behaviours that they have. Those whose
-    chains are `solved` carry a solution.
+    """`count` problems whose chains `allowed` admits, and the behaviours that they have. Those
+    for which solved(chain, rng) is true carry a solution.
 
     Each behaviour comes at most `repeats` times (in other words and styles),
     one that is `forbidden` never.
@@ -498,7 +499,7 @@ def make_split(rng, name, count, lengths, solved, allowed, repeats, forbidden=()
         if key in forbidden or seen[key] >= repeats:
             continue
         problem = make_problem(chain, rng, f"{name}/{len(problems):05d}",
-                               int(solved(chain)))
+                               int(solved(chain, rng)))
         if problem is not None:
             seen[key] += 1
             problems.append(problem)
@@ -515,9 +516,9 @@ def held_out(chain):
     return len(chain.steps) > 1 and draw_for(chain, "") < 0.2
 
 
-def solved(chain):
-    """Chains of one step, and a quarter of the longer sequences, come with a solution."""
-    return len(chain.steps) == 1 or draw_for(chain, "solved ") < 0.25
+def has_solution(chain, rng):
+    """No solution for a quarter of all step sequences; for the others, to a share of the problems."""
+    return (len(chain.steps) == 1 or draw_for(chain, "solved ") < 0.75) and rng.random() < 0.45
 
 
 def write_jsonl(path, rows):
@@ -541,10 +542,10 @@ def main(argv=None):
     if args.train < 1 or args.test < 1:
         raise UserError("--train and --test need at least one problem each")
     train, seen = make_split(random.Random(f"train {args.seed}"), "train", args.train,
-                             {1: 4, 2: 28, 3: 6, 4: 1}, solved, lambda chain: not held_out(chain),
+                             {1: 4, 2: 28, 3: 6, 4: 1}, has_solution, lambda chain: not held_out(chain),
                              repeats=12)
     test, _ = make_split(random.Random(f"test {args.seed}"), "test", args.test,
-                         {2: 100, 3: 6, 4: 1}, lambda chain: True, held_out, repeats=2,
+                         {2: 100, 3: 6, 4: 1}, lambda *_: True, held_out, repeats=2,
                          forbidden=seen)
     write_jsonl(os.path.join(HERE, "train.jsonl"), train)
     write_jsonl(os.path.join(HERE, "test.jsonl"), test)
