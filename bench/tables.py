@@ -1,4 +1,5 @@
-"""The paper's Tables 2 (returns), 3 (objectives) and 4 (critic sampling) on mini-APPS, over seeds, from one warm start.
+"""The paper's Tables 2 (returns), 3 (objectives) and 4 (critic sampling), and offline against on-policy, on mini-APPS, over
+seeds, from one warm start.
 
     bash demo.sh                                                # makes the warm start, its samples and the critic
     python bench/tables.py --table 3 --seeds 0 1 2              # writes results/table3.md
@@ -17,9 +18,11 @@ programs as cost the tokens that all rounds of the row generated for that proble
 """
 import argparse
 import itertools
+import json
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 
@@ -30,6 +33,9 @@ from sandbox import read_programs
 
 DATA = os.path.join(ROOT, "data", "mini_apps")
 LENGTHS = ["--max-source", "320", "--max-target", "256"]
+# as in demo.sh: 6,400 programs, of four actors
+ON_POLICY = ["--on-policy", "--round-steps", "50", "--group", "1", "--round-problems", "1600", "--returns", "critic",
+             "--bound", "positive"]
 # row: flags of train_rl.py, and the paper's pass@1 and pass@5 over all difficulties
 TABLES = {
     "2": {"A baseline": (["--returns", "baseline"], "1.62", "2.44"),
@@ -39,8 +45,13 @@ TABLES = {
     "3": {"warm start": (None, "2.00", "2.90"),
           "ce": (["--objective", "ce"], "1.50", "2.26"),
           "ce+samples": (["--objective", "ce+samples"], "1.76", "2.66"),
-          "rl": (["--objective", "rl", "--returns", "critic", "--bound", "positive"], "1.64", "2.56"),
-          "ce+rl": (["--objective", "ce+rl", "--returns", "critic", "--bound", "positive"], "2.20", "3.10")}}
+          "rl": (["--objective", "rl", *ON_POLICY], "1.64", "2.56"),
+          "ce+rl": (["--objective", "ce+rl", *ON_POLICY], "2.20", "3.10")},
+    "returns-on-policy": {
+          "offline": (["--returns", "critic", "--bound", "positive"], "-", "-"),
+          "on-policy": (ON_POLICY, "-", "-"),
+          "on-policy, group baseline": (ON_POLICY[:3] + ["--round-problems", "400", "--group", "4", "--returns",
+                                        "baseline+critic", "--baseline", "group", "--bound", "taper"], "-", "-")}}
 # row of Table 4: flags of sample.py, and the paper's pass@200, pass@1000 and 1@1000 over all difficulties
 TABLE_4 = {"plain": (None, "12.12", "17.78", "7.71"), "refine": (["--no-repair"], "13.52", "19.36", "7.83"),
            "refine + repair, M = 1": (["--num-repair", "1"], "14.38", "20.98", "8.48"),
@@ -75,6 +86,19 @@ def interval(values, resamples=2000):
              for _ in range(resamples)]
     low, high = np.percentile(means, [2.5, 97.5])
     return f"{100 * values.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def training_cost(run, seconds):
+    """(seconds, tokens trained on) of a row's training, sampling and judging on-policy included; a run that was continued
+    or found finished keeps what the first one took."""
+    path = f"{run}/cost.json"
+    if not os.path.exists(path):
+        with open(f"{run}/metrics.jsonl") as file:
+            tokens = max(json.loads(line).get("tokens", 0) for line in file)
+        with open(path, "w") as file:
+            json.dump([seconds, tokens], file)
+    with open(path) as file:
+        return json.load(file)
 
 
 def solved(programs):
@@ -131,6 +155,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--table", choices=[*TABLES, "4"], required=True)
     p.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="(default: 0 to 4)")
+    p.add_argument("--quick", action="store_true", help="one seed, the first")
     p.add_argument("--rows", nargs="+", help="only these rows (default: all)")
     p.add_argument("--demo", default="runs/demo", help="what demo.sh has made (default: runs/demo)")
     p.add_argument("--work", default="runs/tables", help="the rows' runs (default: runs/tables)")
@@ -139,6 +164,7 @@ def main():
     p.add_argument("--num-problems", type=int, default=150, help="test problems of Table 4 (default: 150)")
     p.add_argument("--temperature", type=float, default=1.0, help="of Table 4 (default: 1.0)")
     args = p.parse_args()
+    args.seeds = args.seeds[:1] if args.quick else args.seeds
     if args.table == "4":
         TABLES["4"] = TABLE_4
     unknown = sorted(set(args.rows or []) - set(TABLES[args.table]))
@@ -152,29 +178,33 @@ def main():
     number, ks = ["--num-programs", str(args.num_programs)], [k for k in (1, 5, 10) if k <= args.num_programs]
     if args.table == "2":  # the baselines
         samples.append(judged_programs(train, warm_start, args.work, 0, "--greedy", split="greedy"))
-    found = {}
+    found, cost = {}, {}  # row: an array a seed; row: (seconds, tokens) a seed
     for row, (flags, *_) in rows.items():
         for seed in args.seeds:
             out, model = f"{args.work}/{row.replace(' ', '-')}-{seed}", warm_start
             os.makedirs(out, exist_ok=True)
             if flags is not None:
-                model = f"{out}/actor"
+                model, started = f"{out}/actor", time.time()
                 stage("train_rl.py", "--init", warm_start, "--critic", f"{args.demo}/critic", "--problems", train,
                       "--programs", *samples, "--out", model, "--steps", str(args.steps), "--batch-size", "32",
                       "--lr", "1e-3", "--warmup", "10", "--seed", str(seed), *LENGTHS, *flags)
+                cost.setdefault(row, []).append(training_cost(model, time.time() - started))
             found.setdefault(row, []).append(passes(judged_programs(test, model, out, seed, *number), ks))
     found = {row: np.stack(values) for row, values in found.items()}  # (seeds, problems, ks)
     first = next(iter(found))
-    head = ["", *(f"pass@{k}" for k in ks), f"pass@1 minus {first}", "each seed", "paper's pass@1, pass@5"]
+    head = ["", *(f"pass@{k}" for k in ks), f"pass@1 minus {first}", "each seed", "seconds", "tokens",
+            "paper's pass@1, pass@5"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row, values in found.items():
         difference = values[..., 0] - found[first][..., 0]
         each = " ".join(f"{100 * d:+.1f}" for d in difference.mean(axis=1))
         cells = [row, *(interval(values[..., i]) for i in range(len(ks))),
-                 *(["", ""] if row == first else [interval(difference), each]), ", ".join(rows[row][1:])]
+                 *(["", ""] if row == first else [interval(difference), each]),
+                 *(f"{mean:,.0f}" for mean in np.mean(cost.get(row, [[0, 0]]), axis=0)), ", ".join(rows[row][1:])]
         lines.append("| " + " | ".join(cells) + " |")
     os.makedirs("results", exist_ok=True)
-    with open(f"results/table{args.table}.md", "w") as file:
+    name = f"table{args.table}" if args.table.isdigit() else args.table
+    with open(f"results/{name}.md", "w") as file:
         file.write(f"Table {args.table}, {len(args.seeds)} seeds, {args.num_programs} programs for each of "
                    f"{values.shape[1]} test problems\n\n" + "\n".join(lines) + "\n")
     print("\n".join(lines))
