@@ -773,6 +773,7 @@ def run_cell(grader, scratch, options):
         if program:
             code, kind, apps = program
             module = types.ModuleType("__main__" if kind == "stdin" else "solution")
+            sys.modules.pop("solution", None)
             sys.modules["__main__"] = sys.modules[module.__name__] = module
             if kind != "stdin" or apps:
                 module.__builtins__ = builtin_names  # found where Python's own names are
