@@ -12,15 +12,16 @@ TEST=data/mini_apps/test.jsonl
 # The benchmark: programming problems made from a seed; a third of them with solutions, all with tests.
 test -f $TEST || python data/mini_apps/prepare.py
 # Sec. 3.2: a small T5 that never saw Python reads the standard library, left part to encoder, right part to decoder.
-python pretrain_ntp.py --task ntp --init mini --problems $TRAIN --out $D/ntp --steps 100 --batch-size 48 --max-source 96 --max-target 96 --lr 3e-3 --warmup 30
+python pretrain_ntp.py --task ntp --init mini --problems $TRAIN --out $D/ntp --steps 60 --batch-size 48 --max-source 96 --max-target 96 --lr 3e-3 --warmup 30
 # Eq. (1), the warm start: from statement to ground-truth program.
 python pretrain_ntp.py --task warmstart --init $D/ntp --problems $TRAIN --out $D/warmstart $L --steps 2000 --batch-size 16 --lr 2e-3 --warmup 50 --save-every 500 --log-every 100
-# One program for every training problem from the warm-started actor itself (temperature 1).
-python sample.py --model $D/warmstart --problems $TRAIN --out $D/samples.jsonl --num-programs 1 --temperature 1.0 $L
+# A program for each of 5,000 training problems, from the warm-started actor itself (temperature 1).
+head -n 5000 $TRAIN > $D/part.jsonl
+python sample.py --model $D/warmstart --problems $D/part.jsonl --out $D/samples.jsonl --num-programs 1 --temperature 1.0 $L
 # Eq. (4) to (7): the unit tests judge them.
-python evaluate.py --problems $TRAIN --programs $D/samples.jsonl --out $D/samples_judged.jsonl
+python evaluate.py --problems $D/part.jsonl --programs $D/samples.jsonl --out $D/samples_judged.jsonl
 # Eq. (9): the critic learns to predict the outcome.
-python train_critic.py --init $D/warmstart --problems $TRAIN --programs $D/samples_judged.jsonl --out $D/critic $L --steps 300 --batch-size 32 --lr 1e-3 --warmup 20
+python train_critic.py --init $D/warmstart --problems $D/part.jsonl --programs $D/samples_judged.jsonl --out $D/critic $L --steps 300 --batch-size 32 --lr 1e-3 --warmup 20
 # Eq. (14): the actor learns from the unit tests, L_ce + L_rl, in four rounds of sampling, judging and 50 steps.
 python train_rl.py --init $D/warmstart --critic $D/critic --problems $TRAIN --out $D/rl $L --steps 200 --batch-size 32 --lr 1e-3 --warmup 10 --save-every 100 --on-policy --round-steps 50 --round-problems 1600 --group 1 --returns critic --bound positive
 # The test problems: ten programs each, before and after.
