@@ -62,11 +62,11 @@ def n_at_k(f, c, n):
     """The chance that one of n submitted programs passes, drawn from those of k programs that pass the
     example tests: f of them do, and c of these pass the hidden tests too.
 
-        1 - C(f-c, n) / C(f, n),  where fewer than n are left all of them are submitted
+        1 - C(f-c, n) / C(f, n)
 
-    So it is 0 where nothing right is left (c = 0), few as they may be.
+    Where fewer than n are left all of them are submitted, so that it is 0 for c = 0, f = 0 included.
     """
-    return pass_at_k(f, c, min(n, f)) if c else 0.0
+    return pass_at_k(f, c, min(n, f))
 
 
 def bootstrap_interval(values, resamples=2000, seed=0):

@@ -272,16 +272,17 @@ def algorithm(monkeypatch):
 
 
 def test_what_passes_is_refined_and_the_remainder_is_distributed(algorithm):
-    """Two of three programs pass, abc and abd; the critic doubts the c. Five programs are drawn: three
-    from the seed ab, two from abd (its end of sequence is no part of a seed)."""
+    """Two of three programs pass, abc and abd; the critic doubts the c, so the seeds are ab and abd
+    (its end of sequence is no part of a seed). S is abc abd x abc abd: four pass, a copy counts too,
+    and the five places go 2, 1, 1, 1. Verdicts come in reverse order, and must find their programs."""
     values = {"abc": [.6, .7, .4, .9], "abd": [.6, .7, .8, .9]}
-    programs, asked = algorithm([["abc", "x", "abd"], ["abz"]], values, {"abc", "abd"}, 5)
-    # S is abc x abd abc x: three programs pass, and N / |P| counts the copy too
-    assert asked == [("actor", [[]], [5]), ("actor", [[10, 11], [10, 11, 13], [10, 11]], [2, 2, 1])]
+    programs, asked = algorithm([["abc", "abd", "x"], ["abz"]], values, {"abc", "abd"}, 5)
+    assert asked == [("actor", [[]], [5]),
+                     ("actor", [[10, 11], [10, 11, 13], [10, 11], [10, 11, 13]], [2, 1, 1, 1])]
     assert [W.code for W in programs] == ["abz"] * 5 and {W.source for W in programs} == {"refined"}
-    assert [W.extra["parent"] for W in programs] == ["abc", "abc", "abd", "abd", "abc"]
-    assert [W.extra["prefix_tokens"] for W in programs] == [2, 2, 3, 3, 2]
-    assert programs[0].extra["rounds"] == {"sampled": {"programs": 5, "passed": 3, "tokens": 16},
+    assert [W.extra["parent"] for W in programs] == ["abc", "abc", "abd", "abc", "abd"]
+    assert [W.extra["prefix_tokens"] for W in programs] == [2, 2, 3, 2, 3]
+    assert programs[0].extra["rounds"] == {"sampled": {"programs": 5, "passed": 4, "tokens": 18},
                                            "refined": {"programs": 5, "passed": 0, "tokens": 8}}
     assert {W.outcome for W in programs} == {None}  # the hidden tests have not been run
 
@@ -375,6 +376,8 @@ def test_critic_sampling_end_to_end_is_continued_after_any_line(run_critic, tmp_
     for keep in (0, 1, 14, 15, 16, 40):
         (tmp_path / "half.jsonl").write_text("".join(lines[:keep]) + lines[keep][:20])
         assert run_critic("half.jsonl") == whole
+    run_critic("wide.jsonl", "--batch-size", "64")  # other mini-batches beside it change nothing
+    assert [W.tokens for W in read_programs(tmp_path / "wide.jsonl")] == [W.tokens for W in programs]
     path = tmp_path / "problems.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     path.write_text("".join(json.dumps(

@@ -1,11 +1,15 @@
 """Pooling, token values and the report of the critic,
 with states and logits small enough to follow."""
+import html
+import json
+import re
+
 import pytest
 import torch
 
 from sandbox import Outcome, Problem, Program
 from train_critic import (Critic, auc, calibration_error, critic_batch, critic_items, critic_loss,
-                          max_pool, prefix_predictions, q_hat, token_values)
+                          main, max_pool, prefix_predictions, q_hat, show_tokens, token_values)
 from pretrain_ntp import load_model
 
 
@@ -105,3 +109,36 @@ def test_auc_and_calibration_by_hand():
     assert auc([1, 2], [1, 1]) is None
     # Two bins: said 0.1 and 0 of 2 happened, said 0.9 and 1 of 2 happened -> (0.1 + 0.4) / 2
     assert calibration_error([0.1, 0.1, 0.9, 0.9], [0, 0, 1, 0]) == pytest.approx(0.25)
+
+
+def test_the_binary_critic_knows_failed_and_passed_alone_and_shows_its_values(tiny_model, tmp_path, capsys):
+    """Catches errors that stay classes of their own with --binary, or count as passed; and a page whose
+    marks are wrong way round."""
+    rows = [{"problem_id": i, "question": "?", "solutions": []} for i in range(20)]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    outcomes = ["compile_error", "runtime_error", "failed_test", "passed_test"]
+    (tmp_path / "j.jsonl").write_text("".join(json.dumps(
+        {"problem_id": i, "code": "print(1)\n", "outcome": outcome}) + "\n"
+        for i in range(20) for outcome in outcomes))
+    words = ["--problems", str(tmp_path / "p.jsonl"), "--programs", str(tmp_path / "j.jsonl")]
+    main(["--init", tiny_model, *words, "--out", str(tmp_path / "c"), "--steps", "1", "--binary"])
+    assert re.search(r"compile_error 0, runtime_error 0, failed_test (\d+), passed_test \d+",
+                     capsys.readouterr().out)
+    confusion = json.loads((tmp_path / "c" / "report.json").read_text())["confusion"]
+    assert [sum(row) > 0 for row in confusion] == [False, False, True, True]
+    assert sum(confusion[2]) == 3 * sum(confusion[3])
+    main(["--init", str(tmp_path / "c"), *words, "--out", str(tmp_path / "page.html"), "--show", "2"])
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<pre>") == 2 and "0: compile_error" in page and "http" not in page
+
+
+def test_a_page_marks_the_failing_tokens_and_the_cut(tiny_model):
+    """Catches an underline under the tokens that pass, a cut in another place, and lost characters."""
+    tokenizer, _ = load_model(tiny_model, torch.device("cpu"))
+    ids = tokenizer("a<b\n  c", add_special_tokens=False).input_ids
+    shown = show_tokens(tokenizer, ids, [0.9] + [0.2] * (len(ids) - 1), cut=1)
+    first, rest = shown.split("<b>&#9474;</b>")
+    assert "none" in first and ">90<" in first and "underline" not in first
+    assert rest.count("underline") == len(ids) - 1 and "none" not in rest
+    text = re.sub("<rt>.*?</rt>|<.*?>|&crarr;|&#9474;", "", shown)
+    assert html.unescape(text) == "a<b\n  c"
