@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sandbox import Outcome, Problem, Program
-from train_critic import (Critic, auc, calibration_error, critic_batch, critic_items, critic_loss,
+from train_critic import (Critic, auc, bag_of_tokens, calibration_error, critic_batch, critic_items, critic_loss,
                           main, max_pool, prefix_predictions, q_hat, show_tokens, token_values)
 from pretrain_ntp import load_model
 
@@ -63,6 +63,26 @@ def test_q_hat_reads_the_observed_outcome_from_the_state_that_consumed_the_token
     torch.testing.assert_close(q_changed[0, 0], q[0, 0], atol=1e-5, rtol=0)
     assert (q_changed[0, 1] - q[0, 1]).abs() > 1e-4
     assert not q.requires_grad
+
+
+def test_the_prior_is_what_the_critic_says_before_the_first_token(critic):
+    """Catches a division by the value of w_1, or by another outcome's."""
+    tokenizer, model = critic
+    batch = critic_batch(ITEMS, tokenizer, "cpu")
+    v = token_values(model, batch)
+    q = q_hat(model, batch, over_prior=True)
+    torch.testing.assert_close(q[0], v[0, 1:, 3] / v[0, 0, 3])
+    torch.testing.assert_close(q[1], v[1, 1:, 1] / v[1, 0, 1])
+
+
+def test_the_bag_of_tokens_knows_statement_from_program_and_not_the_order():
+    """Catches one feature for both places: token 7 passes in the program and fails in the statement;
+    which of 8 and 9 comes first decides the rest, and no bag can tell."""
+    items = [("a", [7], [5], 2), ("a", [6], [7], 3)] * 64
+    found = bag_of_tokens(items, items, 10)
+    assert found == {"accuracy": 1.0, "auc": 1.0}
+    items = [("a", [6], [8, 9], 2), ("a", [6], [9, 8], 3)] * 64
+    assert bag_of_tokens(items, items, 10) == {"accuracy": 0.5, "auc": 0.5}
 
 
 def test_the_prediction_from_a_prefix_is_that_of_the_program_which_ends_there(critic):

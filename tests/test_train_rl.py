@@ -1,13 +1,14 @@
 """The policy-gradient loss on numbers that can be checked by hand,
 and the files that train_rl.py reads."""
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 
 from sandbox import REWARD, Outcome, Problem, Program, UserError
-from train_rl import (kl_to_reference, on_policy_items, parse_args, policy_gradient_loss, rl_items,
-                      token_weights, with_baselines)
+from train_rl import (batch_of, kl_to_reference, on_policy_items, parse_args, policy_gradient_loss,
+                      rl_items, sample_and_judge, token_weights, with_baselines)
 
 
 class TablePolicy:
@@ -190,6 +191,38 @@ def test_the_divergence_is_zero_at_the_reference_and_pulls_back_to_it():
     assert value.item() == pytest.approx((0.5 + 0.6931472 - 1) / 5, abs=1e-6)
     value.backward()
     torch.testing.assert_close(log_p.grad, torch.tensor([[0.1, 0, 0], [0, 0, 0]]))
+
+
+def test_every_item_is_in_one_batch_of_an_epoch():
+    """Catches batches that depend on what was asked before: any step's batch can be had by itself,
+    as a run that is continued asks for it."""
+    rows, args = [(str(i), [0] * i, [0], i) for i in range(70)], flags("--batch-size", "32")
+    orders = {}
+    batches = [batch_of(rows, 1, step, orders, args) for step in range(6)]
+    for epoch in (batches[:3], batches[3:]):
+        assert sorted(row[3] for batch in epoch for row in batch) == list(range(70))
+    assert batches[:3] != batches[3:]
+    assert batch_of(rows, 1, 4, {}, args) == batches[4]
+
+
+def test_verdicts_come_back_in_the_order_of_the_programs(monkeypatch):
+    """Catches verdicts that go to another program: the judge answers last things first, and 300 problems
+    are two batches of at most 256 programs."""
+    class Model:
+        def eval(self):
+            pass
+
+    class LastFirst:
+        def run(self, jobs):
+            for i, (problem, program) in reversed(list(enumerate(jobs))):
+                yield i, replace(program, outcome=program.code)
+    monkeypatch.setattr("train_rl.generate", lambda model, prompts, n, *_, seeds, **__: [
+        [[seed[-1], 1]] * n for seed in seeds])
+    monkeypatch.setattr("train_rl.decode_program", lambda tokenizer, ids: f"verdict {ids[0]}")
+    Words.pad_token_id = 0
+    problems = [Problem(i, "Print.") for i in range(300)]
+    programs = sample_and_judge(Model(), Words(), problems, 1, LastFirst(), flags(), [0])
+    assert [program.outcome for program in programs] == [f"verdict {i}" for i in range(300)]
 
 
 def test_the_rounds_go_through_all_problems(monkeypatch):
