@@ -78,7 +78,7 @@ def test_the_prior_is_what_the_critic_says_before_the_first_token(critic):
 def test_the_bag_of_tokens_knows_statement_from_program_and_not_the_order():
     """Catches one feature for both places: token 7 passes in the program and fails in the statement;
     which of 8 and 9 comes first decides the rest, and no bag can tell."""
-    items = [("a", [7], [5], 2), ("a", [6], [7], 3)] * 64
+    items = [("a", [7], [6], 2), ("a", [6], [7], 3)] * 64
     found = bag_of_tokens(items, items, 10)
     assert found == {"accuracy": 1.0, "auc": 1.0}
     items = [("a", [6], [8, 9], 2), ("a", [6], [9, 8], 3)] * 64
