@@ -7,8 +7,8 @@ Writes  --out: one program record a line with `code`, `source` and the `tokens` 
         (the end-of-sequence token included; without it the program was cut at --max-target).
         The same command again continues a half-written file and gives the same programs.
         With --critic only the programs of a mini-batch's last round are written, as in Algorithm 1,
-        and with them those that were refined (--keep). They hold `rounds` (programs, passed and generated tokens of each round: what they cost),
-        `parent` (the code that they were refined or repaired from) and `prefix_tokens`.
+        and with them those that were refined (--keep). They hold `rounds` (programs, passed and
+        generated tokens of each round: what they cost), `parent` (the code that they were refined or repaired from) and `prefix_tokens`.
 
     python sample.py --model runs/warmstart --problems data/mini_apps/test.jsonl \\
         --out runs/samples.jsonl --num-programs 10
@@ -28,6 +28,7 @@ Next: `python evaluate.py --problems ... --programs runs/samples.jsonl --out run
 import argparse
 import contextlib
 import html
+import inspect
 from collections import Counter, namedtuple
 
 import numpy as np
@@ -91,11 +92,13 @@ def decode(model, states, mask, prefixes, group, uniforms, max_target, temperatu
     seen = torch.tensor([[False] * (width - len(prefix)) + [True] * (len(prefix) + 1)
                          for prefix in prefixes], device=device)                       # (K, 1 + w)
     padded = not seen.all()
+    # transformers 5.24 has renamed the argument
+    name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
     def forward(tokens):
         output = model(encoder_outputs=(states,), attention_mask=mask, decoder_input_ids=tokens,
-                       decoder_attention_mask=seen if padded else None, past_key_values=cache,
-                       use_cache=True)
+                       decoder_attention_mask=seen if padded else None, use_cache=True,
+                       **{name: cache})
         return output.logits[:, -1].float()
 
     def finished(program):
