@@ -8,7 +8,8 @@ Writes  --out: one program record a line with `code`, `source` and the `tokens` 
         The same command again continues a half-written file and gives the same programs.
         With --critic only the programs of a mini-batch's last round are written, as in Algorithm 1,
         and with them those that were refined (--keep). They hold `rounds` (programs, passed and
-        generated tokens of each round: what they cost), `parent` (the code that they were refined or repaired from) and `prefix_tokens`.
+        generated tokens of each round: what they cost), `parent` (the code that they were
+        refined or repaired from) and `prefix_tokens`.
 
     python sample.py --model runs/warmstart --problems data/mini_apps/test.jsonl \\
         --out runs/samples.jsonl --num-programs 10
