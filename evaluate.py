@@ -59,12 +59,12 @@ def pass_at_k(n, c, k):
 
 
 def n_at_k(f, c, n):
-    """The chance that one of n submitted programs passes, drawn from those of k programs that pass the
-    example tests: f of them do, and c of these pass the hidden tests too.
+    """The chance that one of n submitted programs passes, drawn from those of k programs that pass
+    the example tests: f of them do, and c of these pass the hidden tests too.
 
         1 - C(f-c, n) / C(f, n)
 
-    Where fewer than n are left all of them are submitted, so that it is 0 for c = 0, f = 0 included.
+    Where fewer than n are left all of them are submitted; it is 0 for c = 0, f = 0 included.
     """
     return pass_at_k(f, c, min(n, f))
 

@@ -284,12 +284,12 @@ def make_pairs(args, tokenizer):
     if args.task == "warmstart":
         rows = [(problem, None, solution) for problem in solved for solution in problem.solutions]
     else:
-        failed = [program for program in read_programs(args.programs, problems)
+        failed = [program for path in args.programs for program in read_programs(path, problems)
                   if program.outcome in ("compile_error", "runtime_error", "failed_test")
                   and problems[program.key].solutions]
         if not failed:
-            raise UserError(f"{args.programs}: no judged, failed program of a problem with "
-                            f"solutions; run evaluate.py first")
+            raise UserError(f"{' '.join(args.programs)}: no judged, failed program of a problem "
+                            f"with solutions; run evaluate.py first")
         rng = np.random.default_rng(args.seed)
         target = (nearest_solution if args.repair_target == "nearest" else
                   lambda code, solutions: solutions[rng.integers(len(solutions))])
@@ -556,7 +556,7 @@ def parse_args(argv=None):
                    help="what the pairs are (see above)")
     g.add_argument("--corpus", nargs="+", default=[], metavar="DIR",
                    help="directories of Python files; none: the standard library's sources")
-    g.add_argument("--programs", default=None, metavar="FILE",
+    g.add_argument("--programs", nargs="+", default=[], metavar="FILE",
                    help="judged programs, for --task repair")
     g.add_argument("--repair-target", choices=["nearest", "random"], default="nearest",
                    help="the ground truth that a failed program is repaired to: the one that needs "

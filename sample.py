@@ -8,8 +8,8 @@ Writes  --out: one program record a line with `code`, `source` and the `tokens` 
         The same command again continues a half-written file and gives the same programs.
         With --critic only the programs of a mini-batch's last round are written, as in Algorithm 1,
         and with them those that were refined (--keep). They hold `rounds` (programs, passed and
-        generated tokens of each round: what they cost), `parent` (the code that they were
-        refined or repaired from) and `prefix_tokens`.
+        generated tokens of each round: what they cost), `parent` (the code that they were refined
+        or repaired from), `parent_outcome` and `prefix_tokens`.
 
     python sample.py --model runs/warmstart --problems data/mini_apps/test.jsonl \\
         --out runs/samples.jsonl --num-programs 10
@@ -312,15 +312,16 @@ def critic_sampling(units, actor, critic, repairer, tokenizer, judge, args):
                                        args.batch_size).items():
             counts = distribute(units[u].size, len(passed))
             for j, ((W, values), count) in enumerate(zip(passed, counts)):
-                seed = refine(W.tokens, values, tokenizer.eos_token_id, args.cut)
-                jobs.append((u, W, units[u].prompt, seed, count - args.keep, [*units[u].seed, 2, j]))
+                prefix = refine(W.tokens, values, tokenizer.eos_token_id, args.cut)
+                jobs.append((u, W, units[u].prompt, prefix, count - args.keep,
+                             [*units[u].seed, 2, j]))
         rounds.append(draw(actor, tokenizer, units, jobs, "refined", args))
     return rounds
 
 
 def returned(units, rounds, totals, args):
-    """The programs that count, in the order of the units: those of a unit's last round (and those
-    that it refined, if they are kept), with what all of its rounds cost. They have no outcome: their
+    """The programs that count, in the order of the units: those of a unit's last round, with those
+    that it refined, if they are kept, and what all of its rounds cost. They have no outcome: their
     hidden tests have not been run.
 
     totals: {source: Counter} over all units, which grows.
@@ -472,8 +473,8 @@ def parse_args(argv=None):
     g.add_argument("--refine", action=argparse.BooleanOptionalAction, default=True,
                    help="continue the seeds of programs that pass the example tests")
     g.add_argument("--keep", action=argparse.BooleanOptionalAction, default=True,
-                   help="what passes the example tests is itself one of the N/|P| programs that its "
-                   "seed gets; Algorithm 1 returns new ones only")
+                   help="what passes the example tests is itself one of the N/|P| programs of its "
+                   "seed; Algorithm 1 returns new ones only")
     g.add_argument("--repair", action=argparse.BooleanOptionalAction, default=True,
                    help="repair with --repairer where no program passes")
     g.add_argument("--cut", choices=["before", "at"], default="before",
