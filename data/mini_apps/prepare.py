@@ -10,8 +10,8 @@ knows several phrasings and several ways to be programmed (loops, comprehensions
 
 - Every problem has 10 hidden tests and 2 example tests; the statement shows the examples.
 - A third of the training problems carry a solution; the others have tests only, like most of APPS'
-  test split. A quarter of the step sequences is among the others alone: how those steps go together
-  only the unit tests can teach.
+  test split. A quarter of the step sequences is among the others alone: programs that put just these
+  steps together are shown by no solution, only checked by tests.
 - A test problem chains its steps in a way that no training problem does, and behaves, on a fixed
   set of probe inputs, like no training problem.
 - Every solution is run on every test before it is written, and the tests must tell the problem from
