@@ -54,6 +54,7 @@ TABLES = {
                                         "baseline+critic", "--baseline", "group", "--bound", "taper"], "-", "-")}}
 # row of Table 4: flags of sample.py, and the paper's pass@200, pass@1000 and 1@1000 over all difficulties
 TABLE_4 = {"plain": (None, "12.12", "17.78", "7.71"), "refine": (["--no-repair"], "13.52", "19.36", "7.83"),
+           "repair, M = 1": (["--no-refine", "--num-repair", "1"], "-", "-", "-"),
            "refine + repair, M = 1": (["--num-repair", "1"], "14.38", "20.98", "8.48"),
            "refine + repair, M = 2": (["--num-repair", "2"], "14.46", "20.92", "8.47"),
            "refine + repair, M = 4": (["--num-repair", "4"], "14.42", "20.62", "8.33")}
