@@ -260,7 +260,7 @@ def train(args):
         if not items:
             raise UserError(f"{' '.join(args.programs)}: no sampled programs to learn from; "
                             f"run sample.py and evaluate.py first")
-        if args.bound == "taper":
+        if with_rl and args.bound == "taper":
             add_log_mu(start, items, tokenizer, args, device)
     if with_ce and not solved:
         raise UserError(f"{args.problems}: no problem has solutions, which L_ce needs; "
@@ -284,11 +284,11 @@ def train(args):
             row, _ = evaluate_actor(actor, tokenizer, held_problems, judge, args)
             log_metrics(args.out, {"step": 0, **row}, args.steps)
         while step < args.steps:
-            if args.on_policy and step % args.round_steps == 0:
+            if args.on_policy and args.objective != "ce" and step % args.round_steps == 0:
                 items = on_policy_items(actor, tokenizer, learned, judge, args,
                                         step // args.round_steps)
                 orders.pop(1, None)
-                if args.bound == "taper":
+                if with_rl and args.bound == "taper":
                     add_log_mu(actor, items, tokenizer, args, device)
             step += 1
             past = (step - 1) % args.round_steps if args.on_policy else step - 1
