@@ -9,7 +9,8 @@ taken on:
     warmstart  Eq. (1)   problem statement D -> ground-truth program W
     repair     Eq. (13)  D, a failed program, its outcome and error -> ground-truth program W
 
-Reads   --init: a checkpoint directory or hub name of any seq2seq model, or `mini`, which makes a
+Reads   --init: a checkpoint directory or hub name of an encoder-decoder (T5, CodeT5) or a
+        decoder-only model (GPT-2, Qwen2, ...), or `mini`, which makes a
         small T5 and trains a byte-level BPE tokenizer for it; --problems (warmstart, repair),
         --corpus directories of Python files (ntp, msp), --programs judged programs (repair).
 Writes  --out/step-NNNNNN (opens with from_pretrained), --out/metrics.jsonl, --out/config.json.
@@ -40,7 +41,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import transformers
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import (AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer,
+                          DynamicCache, EncoderDecoderCache)
 
 from sandbox import (UserError, make_parser, open_to_continue, read_jsonl, read_problems,
                      read_programs, run_main)
@@ -311,9 +313,9 @@ def split(count, share):
 
 # --- model ----------------------------------------------------------------------------------------
 
-def load_model(name, device, vocab_texts=None):
-    """(tokenizer, model) from `mini`, a checkpoint,
-    a run directory (its newest checkpoint) or a hub name."""
+def load_model(name, device, positions=0, vocab_texts=None):
+    """(tokenizer, model) from `mini`, a checkpoint, a run directory (its newest checkpoint) or a hub
+    name; `positions`: how many tokens of prompt and program it will have to read."""
     if name == "mini":
         tokenizer = train_tokenizer(vocab_texts, vocab_size=2048)
         config = transformers.T5Config(
@@ -323,13 +325,30 @@ def load_model(name, device, vocab_texts=None):
         return tokenizer, transformers.T5ForConditionalGeneration(config).to(device)
     path = newest_checkpoint(name) or name
     try:
-        model = AutoModelForSeq2SeqLM.from_pretrained(path, dtype=torch.float32)
+        config = AutoConfig.from_pretrained(path)
+        auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        model = auto.from_pretrained(path, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise UserError(f"cannot open {name} as a seq2seq checkpoint ({reason[:200]}); "
-                        f"give a directory written by pretrain_ntp.py or train_rl.py, "
-                        f"or the hub name of an encoder-decoder model") from None
+        raise UserError(f"cannot open {name} as a language model ({reason[:200]}); give a directory "
+                        f"written by pretrain_ntp.py or train_rl.py, or the hub name of an "
+                        f"encoder-decoder or decoder-only model") from None
+    if not config.is_encoder_decoder:
+        with torch.no_grad():  # how much the second token changes what the first and itself predict
+            logits = model(input_ids=torch.tensor([[0, 1], [0, 2]])).logits
+        first, second = (logits[0] - logits[1]).abs().amax(dim=-1)
+        if first > 1e-3 * second:
+            raise UserError(f"{name} reads text from both ends, so that it cannot write; give an "
+                            f"encoder-decoder or a decoder-only model")
+        limit = getattr(config, "max_position_embeddings", None) or positions
+        if limit < positions:
+            raise UserError(f"{name} reads at most {limit} tokens, prompt and program together; "
+                            f"lower --max-source or --max-target")
+    if tokenizer.pad_token is None:  # GPT-2 has none; padding is masked, so any token will do
+        tokenizer.pad_token = tokenizer.eos_token
+    for config in (model.config, model.generation_config):  # a program ends as it was trained to
+        config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
     return tokenizer, model.to(device)
 
 
@@ -348,17 +367,79 @@ def autocast(device):
             else contextlib.nullcontext())
 
 
+# --- model: the one place where encoder-decoder and decoder-only models differ --------------------
+
+def reading(config, tokens, seen, encoded=None):
+    """Arguments of a model that reads `tokens` (B, n), the last n columns of `seen` (B, m): True where
+    there is a token, False where there is padding (None: no padding at all).
+
+    encoded: an encoder-decoder's states (B, S, d) and mask (B, S). Its decoder is a T5, which knows
+    positions by their distance; a decoder-only model is told where each row's first token stands.
+    """
+    if config.is_encoder_decoder:
+        return dict(encoder_outputs=(encoded[0],), attention_mask=encoded[1],
+                    decoder_input_ids=tokens, decoder_attention_mask=seen)
+    if seen is None:
+        return dict(input_ids=tokens)
+    positions = (seen.long().cumsum(dim=1) - 1).clamp(min=0)[:, -tokens.shape[1]:]
+    return dict(input_ids=tokens, attention_mask=seen, position_ids=positions)
+
+
+def model_inputs(config, source, source_mask, program):
+    """Arguments of a model that reads D (B, S) and W (B, T), both padded on the right. The last 1 + T
+    of its states are those that have read D alone, w_1, .. w_T.
+
+    Encoder-decoder: D goes into the encoder, start token and W into the decoder. Decoder-only: D and
+    W go in as one text; D's padding moves to its left, so that W begins at column S in every row.
+    """
+    if config.is_encoder_decoder:
+        start = program.new_full((len(program), 1), config.decoder_start_token_id)
+        return dict(input_ids=source, attention_mask=source_mask,
+                    decoder_input_ids=torch.cat([start, program], dim=1))
+    order = source_mask.long().argsort(dim=1, stable=True)  # padding first, then the tokens in order
+    seen = torch.cat([source_mask.gather(1, order), torch.ones_like(program, dtype=torch.bool)], dim=1)
+    return reading(config, torch.cat([source.gather(1, order), program], dim=1), seen)
+
+
+def model_states(model, source, source_mask, program):
+    """The last layer's states (B, 1 + T, d): [:, 0] has read D alone, [:, t] has consumed w_1 .. w_t."""
+    inputs = model_inputs(model.config, source, source_mask, program)
+    if model.config.is_encoder_decoder:
+        encoded = model.get_encoder()(input_ids=source, attention_mask=source_mask)
+        return model.get_decoder()(
+            input_ids=inputs["decoder_input_ids"], encoder_hidden_states=encoded.last_hidden_state,
+            encoder_attention_mask=source_mask).last_hidden_state
+    return model.base_model(**inputs).last_hidden_state[:, -1 - program.shape[1]:]
+
+
+def before_program(model, prompts, pad_id):
+    """(encoded, openings): what stands before the program when one is written for each prompt, a list
+    of ids. encoded: an encoder-decoder's states (B, S, d) and mask (B, S), None for others.
+    openings: the tokens that a decoder reads before the program's first."""
+    if not model.config.is_encoder_decoder:
+        return None, prompts
+    source, mask = (x.to(model.device) for x in pad(prompts, pad_id))
+    states = model.get_encoder()(input_ids=source, attention_mask=mask).last_hidden_state
+    return (states, mask), [[model.config.decoder_start_token_id]] * len(prompts)
+
+
+def empty_cache(config):
+    """Room for the keys and values of the tokens that have been read."""
+    cache = DynamicCache(config=config)
+    return EncoderDecoderCache(cache, DynamicCache(config=config)) if config.is_encoder_decoder else cache
+
+
 # --- objective ------------------------------------------------------------------------------------
 
 def token_log_probs(model, batch):
     """log p(w_t | w_<t, D) of the target tokens, (B, T); what stands at padding means nothing."""
-    start = torch.full_like(batch["target"][:, :1], model.config.decoder_start_token_id)
-    logits = model(
-        input_ids=batch["source"], attention_mask=batch["source_mask"],
-        decoder_input_ids=torch.cat([start, batch["target"][:, :-1]], dim=1)).logits  # (B, T, V)
-    log_p = -F.cross_entropy(logits.flatten(0, 1).float(), batch["target"].flatten(),
-                             reduction="none")
-    return log_p.view_as(batch["target"])  # (B, T)
+    target = batch["target"]
+    inputs = model_inputs(model.config, batch["source"], batch["source_mask"], target[:, :-1])
+    if not model.config.is_encoder_decoder:
+        inputs["logits_to_keep"] = target.shape[1]  # none of D's own tokens
+    logits = model(**inputs).logits  # (B, T, V)
+    log_p = -F.cross_entropy(logits.flatten(0, 1).float(), target.flatten(), reduction="none")
+    return log_p.view_as(target)  # (B, T)
 
 
 def cross_entropy_loss(log_p, mask):
@@ -464,7 +545,8 @@ def train(args):
             texts += [build_prompt(problem) + code
                       for problem in read_problems(args.problems).values()
                       for code in problem.solutions or [""]]
-    tokenizer, model = load_model(checkpoint or args.init, device, texts)
+    tokenizer, model = load_model(checkpoint or args.init, device,
+                                  args.max_source + args.max_target, texts)
     train_pairs, held_out_pairs = make_pairs(args, tokenizer)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=args.weight_decay,
                                   fused=True)

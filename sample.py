@@ -35,11 +35,9 @@ from collections import Counter, namedtuple
 import numpy as np
 import torch
 from tqdm import tqdm
-from transformers import DynamicCache, EncoderDecoderCache
-from transformers.modeling_outputs import BaseModelOutput
 
-from pretrain_ntp import (autocast, check_config, decode_program, encode_prompt, load_model, pad,
-                          pick_device)
+from pretrain_ntp import (autocast, before_program, check_config, decode_program, empty_cache,
+                          encode_prompt, load_model, pad, pick_device, reading)
 from sandbox import (Judge, Outcome, Program, UserError, append_record, make_parser,
                      open_to_continue, read_problems, read_programs, run_main)
 from train_critic import critic_batch, load_critic, prefix_predictions, show_tokens, write_page
@@ -73,46 +71,46 @@ def next_tokens(logits, temperature, top_p, uniform, width=16):
     return tokens
 
 
-def decode(model, states, mask, prefixes, group, uniforms, max_target, temperature, top_p):
+def decode(model, encoded, openings, prefixes, group, uniforms, max_target, temperature, top_p,
+           pad_id):
     """Continue R rows until each has said end-of-sequence. Finished rows leave the batch.
 
-    states (K, S, d), mask (K, S), prefixes: for each of K seeds the encoder's output and the tokens
-    that its programs begin with; they go through the decoder into its cache once a seed.
+    encoded, openings: before_program of each of K seeds.  prefixes: the tokens that a seed's
+    programs begin with; they are read into the cache once a seed, after its opening.
     group: (R,), the seed that each row continues.  uniforms: (R, max_target), the randomness of
     every row and step; None for greedy.  Returns R lists of token ids, prefixes included.
 
-    Shorter prefixes are padded on the left and the padding is masked: T5 knows positions by their
-    distance alone, so that a row is decoded as if it stood by itself.
+    What is shorter is padded on the left and the padding is masked, so that a row is decoded as if
+    it stood by itself.
     """
-    cache = EncoderDecoderCache(DynamicCache(config=model.config),
-                                DynamicCache(config=model.config))
-    start, eos = model.config.decoder_start_token_id, model.config.eos_token_id
-    width, device = max(map(len, prefixes)), states.device
-    tokens = torch.tensor([[start] * (width - len(prefix) + 1) + list(prefix)
-                           for prefix in prefixes], device=device)                     # (K, 1 + w)
-    seen = torch.tensor([[False] * (width - len(prefix)) + [True] * (len(prefix) + 1)
-                         for prefix in prefixes], device=device)                       # (K, 1 + w)
+    starts = [[*opening, *prefix] for opening, prefix in zip(openings, prefixes)]
+    width, eos, cache = max(map(len, starts)), model.config.eos_token_id, empty_cache(model.config)
+    tokens = torch.tensor([[pad_id] * (width - len(start)) + start for start in starts])  # (K, w)
+    seen = torch.arange(width) >= width - torch.tensor([[len(start)] for start in starts])  # (K, w)
     padded = not seen.all()
     # transformers 5.24 has renamed the argument
     name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
-    def forward(tokens):
-        output = model(encoder_outputs=(states,), attention_mask=mask, decoder_input_ids=tokens,
-                       decoder_attention_mask=seen if padded else None, use_cache=True,
-                       **{name: cache})
-        return output.logits[:, -1].float()
+    def forward(tokens, seen, encoded):
+        inputs = reading(model.config, tokens, seen if padded else None, encoded)
+        return model(**inputs, use_cache=True, **{name: cache}).logits[:, -1].float()
+
+    def choose(rows):
+        """What the next forward needs of these rows. The cache holds what attention needs of the
+        encoder's states; from there on only their shape is read."""
+        cache.batch_select_indices(rows)
+        return seen[rows], encoded and (encoded[0][:1].expand(len(rows), -1, -1), encoded[1][rows])
 
     def finished(program):
         return program[-1:] == [eos] or len(program) >= max_target
 
-    logits = forward(tokens)[group]                                                    # (R, V)
-    cache.batch_select_indices(group)
-    # The cache holds what attention needs of the states; from here on only their shape is read.
-    states, mask, seen = states[:1].expand(len(group), -1, -1), mask[group], seen[group]
+    seen = seen.to(group.device)
+    logits = forward(tokens.to(group.device), seen, encoded)[group]                    # (R, V)
+    seen, encoded = choose(group)
     programs = [list(prefixes[k]) for k in group.tolist()]
     rows = list(range(len(programs)))  # which program stands in which row of the batch
     for step in range(max_target):
-        uniform = None if uniforms is None else uniforms[rows, step].to(device)
+        uniform = None if uniforms is None else uniforms[rows, step].to(group.device)
         tokens, going = next_tokens(logits, temperature, top_p, uniform), []           # (R,)
         for i, (row, token) in enumerate(zip(rows, tokens.tolist())):
             if not finished(programs[row]):
@@ -123,23 +121,22 @@ def decode(model, states, mask, prefixes, group, uniforms, max_target, temperatu
             break
         if len(going) < 0.9 * len(rows):  # copying the cache costs a step, so rows leave in groups
             rows = [rows[i] for i in going]
-            going = torch.tensor(going, device=device)
-            cache.batch_select_indices(going)
-            states, mask, seen = states[:len(going)], mask[going], seen[going]
-            tokens = tokens[going]
+            going = torch.tensor(going, device=group.device)
+            tokens, (seen, encoded) = tokens[going], choose(going)
         seen = torch.cat([seen, seen.new_ones(len(seen), 1)], dim=1)
-        logits = forward(tokens[:, None])
+        logits = forward(tokens[:, None], seen, encoded)
     return programs
 
 
-def beam(model, states, mask, num_programs, max_target):
-    """The num_programs best hypotheses of a beam of that width, best first,
-    for each row of states."""
-    output = model.generate(
-        encoder_outputs=BaseModelOutput(states), attention_mask=mask, do_sample=False,
-        num_beams=num_programs, num_return_sequences=num_programs, max_new_tokens=max_target)
+def beam(model, prompts, num_programs, max_target, pad_id):
+    """The num_programs best hypotheses of a beam of that width, best first, for each prompt."""
+    ids, seen = (x.flip(1).to(model.device) for x in pad([prompt[::-1] for prompt in prompts], pad_id))
+    output = model.generate(  # padded on the left
+        input_ids=ids, attention_mask=seen, do_sample=False, num_beams=num_programs,
+        num_return_sequences=num_programs, max_new_tokens=max_target)
+    start = 1 if model.config.is_encoder_decoder else ids.shape[1]
     eos, programs = model.config.eos_token_id, []
-    for ids in output[:, 1:].tolist():  # without the decoder's start token
+    for ids in output[:, start:].tolist():
         programs.append(ids[:ids.index(eos) + 1] if eos in ids else ids)
     return programs
 
@@ -156,30 +153,29 @@ def generate(model, prompts, num_programs, max_target, method="sample", temperat
     The encoder runs once for each distinct prompt; at most `batch_size` programs are decoded
     together.
     """
-    device = next(model.parameters()).device
     counts = [num_programs] * len(prompts) if isinstance(num_programs, int) else num_programs
     distinct = {tuple(prompt): i for i, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
-    source, mask = (x.to(device) for x in pad(list(distinct), pad_id))
-    with autocast(device):
-        states = model.get_encoder()(input_ids=source,
-                                     attention_mask=mask).last_hidden_state  # (P, S, d)
+    with autocast(model.device):
         if method == "beam":
-            programs = beam(model, states, mask, counts[0], max_target)
+            programs = beam(model, list(map(list, distinct)), counts[0], max_target, pad_id)
         else:
+            encoded, openings = before_program(model, list(distinct), pad_id)
             rows = torch.arange(len(prompts)).repeat_interleave(torch.tensor(counts))  # (R,)
-            which = torch.tensor([distinct[tuple(prompt)] for prompt in prompts], device=device)
+            which = torch.tensor([distinct[tuple(prompt)] for prompt in prompts])
             uniforms = None if method == "greedy" else torch.from_numpy(np.concatenate([
                 np.random.default_rng(seed).random((count, max_target), dtype=np.float32)
                 for seed, count in zip(seeds, counts)]))
             programs = []
             for first in range(0, len(rows), batch_size):
-                chosen, group = rows[first:first + batch_size].unique(return_inverse=True)
-                part = which[chosen]
+                seeds_here, group = rows[first:first + batch_size].unique(return_inverse=True)
+                part = which[seeds_here]
                 programs += decode(
-                    model, states[part], mask[part],
-                    [prefixes[i] if prefixes else [] for i in chosen.tolist()], group.to(device),
+                    model, encoded and tuple(x[part.to(x.device)] for x in encoded),
+                    [openings[k] for k in part.tolist()],
+                    [prefixes[i] if prefixes else [] for i in seeds_here.tolist()],
+                    group.to(model.device),
                     None if uniforms is None else uniforms[first:first + batch_size],
-                    max_target, temperature, top_p)
+                    max_target, temperature, top_p, pad_id)
     starts = np.cumsum([0, *counts]).tolist()
     return [programs[i:j] for i, j in zip(starts, starts[1:])]
 

@@ -34,8 +34,8 @@ import torch
 import torch.nn.functional as F
 
 from pretrain_ntp import (autocast, bucket, check_config, encode_program, encode_prompt,
-                          learning_rate, load_model, load_state, log_metrics, newest_checkpoint,
-                          pad, pick_device, save_checkpoint, split)
+                          learning_rate, load_model, load_state, log_metrics, model_states,
+                          newest_checkpoint, pad, pick_device, save_checkpoint, split)
 from sandbox import (JUDGE_ERROR, Outcome, UserError, make_parser, read_problems, read_programs,
                      run_main)
 
@@ -87,23 +87,17 @@ def critic_batch(items, tokenizer, device):
 # --- model ----------------------------------------------------------------------------------------
 
 class Critic(torch.nn.Module):
-    """A seq2seq model whose decoder reads the program,
-    and one linear layer from state to outcome."""
+    """A language model that reads statement and program, and one linear layer from state to outcome."""
 
     def __init__(self, model, num_classes=len(Outcome)):
         super().__init__()
         self.model = model
-        self.head = torch.nn.Linear(model.config.d_model, num_classes)
+        self.head = torch.nn.Linear(model.config.hidden_size, num_classes)
 
     def states(self, batch):
-        """Decoder states (B, 1 + T, d): [:, 0] has read no token of the program,
+        """The model's states (B, 1 + T, d): [:, 0] has read no token of the program,
         [:, t] has consumed w_1 .. w_t."""
-        encoded = self.model.get_encoder()(
-            input_ids=batch["source"], attention_mask=batch["source_mask"]).last_hidden_state
-        start = torch.full_like(batch["program"][:, :1], self.model.config.decoder_start_token_id)
-        return self.model.get_decoder()(
-            input_ids=torch.cat([start, batch["program"]], dim=1), encoder_hidden_states=encoded,
-            encoder_attention_mask=batch["source_mask"]).last_hidden_state
+        return model_states(self.model, batch["source"], batch["source_mask"], batch["program"])
 
     def forward(self, batch):
         """Logits of the outcome, (B, 4), from the states of the program's own tokens."""

@@ -11,24 +11,46 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 collect_ignore = ["programs"]  # candidates for the sandbox, not tests
 
 
+# Small configurations of every layout that the actor may have, as arguments of transformers' classes.
+LAYOUTS = {
+    "T5": dict(d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, dropout_rate=0.1,
+               decoder_start_token_id=0),
+    "GPT2": dict(n_embd=32, n_layer=2, n_head=4, n_positions=640),
+    "GPTNeo": dict(hidden_size=32, num_layers=2, num_heads=4, attention_types=[[["global", "local"], 1]],
+                   window_size=16, max_position_embeddings=640),
+    "CodeGen": dict(n_embd=32, n_layer=2, n_head=4, n_positions=640, rotary_dim=4),
+    "Qwen2": dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+                  num_key_value_heads=2),
+    "Starcoder2": dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+                       num_attention_heads=4, num_key_value_heads=2)}
+
+
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory):
-    """A directory with a T5 of about 50,000 random weights and a byte-level BPE tokenizer."""
+def tiny_models(tmp_path_factory):
+    """{layout: directory} with about 50,000 random weights and one byte-level BPE tokenizer."""
     import torch
     import transformers
 
     from pretrain_ntp import train_tokenizer
-    torch.manual_seed(0)
     tokenizer = train_tokenizer(["def solve(a):\n    return a + 1\nprint(input())\n"],
                                 vocab_size=380)
-    config = transformers.T5Config(
-        vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4,
-        dropout_rate=0.1, decoder_start_token_id=0, pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id)
-    path = tmp_path_factory.mktemp("tiny")
-    transformers.T5ForConditionalGeneration(config).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return str(path)
+    paths = {}
+    for layout, sizes in LAYOUTS.items():
+        torch.manual_seed(0)
+        config = getattr(transformers, layout + "Config")(
+            vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id, bos_token_id=None, **sizes)
+        kind = "ForConditionalGeneration" if config.is_encoder_decoder else (
+            "LMHeadModel" if layout == "GPT2" else "ForCausalLM")
+        paths[layout] = str(tmp_path_factory.mktemp(layout))
+        getattr(transformers, layout + kind)(config).save_pretrained(paths[layout])
+        tokenizer.save_pretrained(paths[layout])
+    return paths
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_models):
+    return tiny_models["T5"]
 
 
 @pytest.fixture(scope="session")

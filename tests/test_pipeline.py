@@ -1,5 +1,6 @@
 """All stages after one another on a tiny model; each of them killed at a random moment;
 and bad input to each."""
+import importlib
 import json
 import os
 import random
@@ -9,6 +10,8 @@ import sys
 import time
 
 import pytest
+
+from conftest import LAYOUTS
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -118,11 +121,19 @@ def test_kill_9_at_a_random_moment_and_the_same_command_gives_the_same_file(work
     assert target.read_bytes() == (work / result.replace("OUT", f"{key}_straight")).read_bytes()
 
 
-def test_the_stages_feed_each_other(work):
-    """Catches a stage whose output the next one cannot read:
-    warm start, sample, judge, critic, RL, sample, table."""
-    run = lambda name, *words: finish(stage(name, *words, cwd=work))  # noqa: E731
-    run("pretrain_ntp", "--task", "warmstart", "--init", "tiny", "--problems", "p.jsonl",
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_stages_feed_each_other(work, tiny_models, tmp_path, layout, monkeypatch, capsys):
+    """Catches a stage whose output the next one cannot read, and one that knows T5 alone:
+    warm start, sample, judge, critic, RL, repair, critic sampling, table."""
+    (tmp_path / "p.jsonl").symlink_to(work / "p.jsonl")
+    (tmp_path / "judged.jsonl").symlink_to(work / "judged.jsonl")
+    monkeypatch.chdir(tmp_path)
+
+    def run(name, *words):
+        importlib.import_module(name).main([str(word) for word in words])
+        return capsys.readouterr().out
+
+    run("pretrain_ntp", "--task", "warmstart", "--init", tiny_models[layout], "--problems", "p.jsonl",
         *TRAIN, *LENGTHS, "--out", "ws")
     for flags, out in ((["--num-programs", "2"], "s"), (["--greedy"], "g")):
         run("sample", "--model", "ws", "--problems", "p.jsonl", *flags, *LENGTHS,
@@ -131,15 +142,17 @@ def test_the_stages_feed_each_other(work):
             "--out", f"{out}j.jsonl")
     run("train_critic", "--init", "ws", "--problems", "p.jsonl", "--programs", "sj.jsonl",
         *TRAIN, *LENGTHS, "--out", "c")
-    report = json.loads((work / "c" / "report.json").read_text())
+    report = json.loads((tmp_path / "c" / "report.json").read_text())
     assert report["programs"] > 0 and len(report["prefix"]) == 5
     # A model that never learned writes programs that all fail alike,
     # so the judged toy programs join.
     log = run("train_rl", "--init", "ws", "--critic", "c", "--problems", "p.jsonl", "--programs",
               "sj.jsonl", "gj.jsonl", "judged.jsonl", *TRAIN, *LENGTHS, "--out", "rl")
     assert "reward" in log and "passed" in log
-    run("sample", "--model", "rl", "--problems", "p.jsonl", "--num-programs", "2", *LENGTHS,
-        "--out", "r.jsonl")
+    run("pretrain_ntp", "--task", "repair", "--init", "rl", "--problems", "p.jsonl", "--programs",
+        "judged.jsonl", *TRAIN, *LENGTHS, "--out", "repair")
+    run("sample", "--model", "rl", "--critic", "c", "--repairer", "repair", "--problems", "p.jsonl",
+        "--num-programs", "2", *LENGTHS, "--out", "r.jsonl")
     run("evaluate", "--problems", "p.jsonl", "--programs", "r.jsonl", "--k", "1",
         "--out", "rj.jsonl")
     table = run("evaluate", "--problems", "p.jsonl", "--table", "warm start=sj.jsonl",
@@ -161,7 +174,7 @@ def test_the_stages_feed_each_other(work):
                   "--programs", "judged.jsonl", "--out", "x"], "not a critic"),
     ("train_rl", ["--init", "tiny", "--problems", "p.jsonl", "--programs", "judged.jsonl",
                   "--out", "x"], "--critic"),
-    ("pretrain_ntp", ["--task", "ntp", "--init", "bert", "--out", "x"], "seq2seq"),
+    ("pretrain_ntp", ["--task", "ntp", "--init", "bert", "--out", "x"], "language model"),
     ("pretrain_ntp", ["--task", "ntp", "--init", "tiny", "--corpus", "empty", "--out", "x"],
      "no Python files"),
     ("pretrain_ntp", ["--task", "warmstart", "--init", "tiny", "--problems", "p.jsonl",

@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 
 import pretrain_ntp
+from conftest import LAYOUTS
 from pretrain_ntp import (bucket, build_prompt, collate, cross_entropy_loss,
                           decode_program, encode_program, encode_prompt, learning_rate, load_model,
-                          main, msp_pair, nearest_solution, newest_checkpoint, ntp_pair, parse_args,
+                          main, model_states, msp_pair, nearest_solution, newest_checkpoint, ntp_pair, parse_args,
                           token_log_probs)
 from sandbox import Problem, Program, UserError
 
@@ -120,19 +121,36 @@ def test_every_item_is_in_one_batch_and_batches_are_of_like_length():
 
 # --- the loss -------------------------------------------------------------------------------------
 
-def test_log_probs_are_those_of_the_model_and_padding_changes_nothing(tiny_model):
-    """Catches a target that is not shifted, and a missing mask:
-    a short pair beside a long one has the same loss."""
-    tokenizer, model = load_model(tiny_model, CPU)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_log_probs_are_those_of_the_model_and_padding_changes_nothing(tiny_models, layout):
+    """Catches a target that is not shifted, a missing mask and wrong positions: a short pair beside a
+    long one has the same loss, and it is that of the plain model, which is given no mask at all."""
+    tokenizer, model = load_model(tiny_models[layout], CPU)
     model.eval()
-    short, long = ([5, 6], [7, 8, 1]), ([5, 6, 9, 9, 9], [7, 9, 9, 9, 9, 1])
+    D, W = [5, 6], [7, 8, 1]
     with torch.no_grad():
-        both, alone = collate([short, long], tokenizer, "cpu"), collate([short], tokenizer, "cpu")
-        log_p = token_log_probs(model, alone)
-        logits = model(input_ids=torch.tensor([[5, 6]]),
-                       decoder_input_ids=torch.tensor([[0, 7, 8]])).logits
-        torch.testing.assert_close(log_p[0], F.log_softmax(logits[0], dim=-1)[[0, 1, 2], [7, 8, 1]])
-        torch.testing.assert_close(token_log_probs(model, both)[0, :3], log_p[0], atol=1e-5, rtol=0)
+        both = collate([(D, W), ([5, 6, 9, 9, 9], [7, 9, 9, 9, 9, 1])], tokenizer, "cpu")
+        alone = collate([(D, W)], tokenizer, "cpu")
+        if model.config.is_encoder_decoder:
+            logits = model(input_ids=torch.tensor([D]),
+                           decoder_input_ids=torch.tensor([[0, 7, 8]])).logits[0]
+        else:  # what stands after 6, 7 and 8
+            logits = model(input_ids=torch.tensor([[5, 6, 7, 8]])).logits[0, 1:]
+        wanted = F.log_softmax(logits, dim=-1)[[0, 1, 2], W]
+        torch.testing.assert_close(token_log_probs(model, alone)[0], wanted)
+        torch.testing.assert_close(token_log_probs(model, both)[0, :3], wanted, atol=1e-5, rtol=0)
+        h = model_states(model, both["source"], both["source_mask"], both["target"])
+        assert h.shape == (2, 1 + 6, 32)  # the last layer's states, from which the logits come
+        logits = model.get_output_embeddings()(
+            h[0] * (32 ** -0.5 if model.config.is_encoder_decoder else 1))
+        torch.testing.assert_close(F.log_softmax(logits, dim=-1)[[0, 1, 2], W], wanted, atol=1e-5,
+                                   rtol=0)
+
+
+def test_a_model_with_too_few_positions_is_refused_before_any_work(tiny_models):
+    """GPT-2 here has 640: a statement of 600 tokens leaves no room for a program of 512."""
+    with pytest.raises(UserError, match="at most 640 tokens"):
+        main(["--task", "ntp", "--init", tiny_models["GPT2"], "--out", "nowhere"])
 
 
 def test_the_loss_is_the_mean_over_real_tokens():
@@ -243,7 +261,7 @@ def test_an_empty_corpus_and_another_architecture_are_refused(tmp_path, tiny_mod
     transformers.BertModel(transformers.BertConfig(
         hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8,
         vocab_size=9)).save_pretrained(tmp_path / "bert")
-    with pytest.raises(UserError, match="seq2seq"):
+    with pytest.raises(UserError, match="from both ends"):
         main(flags + ["--init", str(tmp_path / "bert"), "--out", str(tmp_path / "out2")])
     with pytest.raises(UserError, match="needs --problems"):
         parse_args(["--task", "warmstart", "--init", "mini", "--out", "x"])  # no --problems

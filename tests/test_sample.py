@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import sample
+from conftest import LAYOUTS
 from pretrain_ntp import load_model, pad
 from sample import (Unit, critic_sampling, distribute, generate, main, next_tokens, prefix_values,
                     program_value, refine, repair, returned)
@@ -35,15 +36,16 @@ def test_a_wide_nucleus_is_not_cut_at_the_16_likeliest_tokens():
     assert 0 <= tokens.item() < 200
 
 
-@pytest.fixture(scope="module")
-def model(tiny_model):
-    """The tiny model with larger weights, its end-of-sequence token's most of all,
+@pytest.fixture(scope="module", params=LAYOUTS)
+def model(tiny_models, request):
+    """A tiny model with larger weights, its end-of-sequence token's most of all,
     so that some programs end, at different lengths."""
-    _, model = load_model(tiny_model, CPU)
+    _, model = load_model(tiny_models[request.param], CPU)
     with torch.no_grad():
-        for weight in model.decoder.block.parameters():
-            weight *= 4
-        model.shared.weight[model.config.eos_token_id] *= 6
+        for name, weight in model.named_parameters():
+            if weight.dim() == 2 and "emb" not in name and "wpe" not in name:
+                weight *= 4
+        model.get_output_embeddings().weight[model.config.eos_token_id] *= 6
     return model.eval()
 
 
@@ -55,12 +57,12 @@ def test_greedy_programs_are_token_for_token_those_of_transformers(model):
     prompts = PROMPTS + [[i, i + 3] for i in range(10, 50)]
     ours = generate(model, prompts, 1, 30, method="greedy", batch_size=16)
     assert len({len(ids) for ids, in ours}) > 2
-    ids, mask = pad(prompts, 0)
-    theirs = model.generate(input_ids=ids, attention_mask=mask, do_sample=False,
-                            max_new_tokens=30)[:, 1:].tolist()
     eos = model.config.eos_token_id
-    assert [rows[0] for rows in ours] == [ids[:ids.index(eos) + 1] if eos in ids else ids
-                                          for ids in theirs]
+    for prompt, (ids,) in zip(prompts, ours):
+        theirs = model.generate(input_ids=torch.tensor([prompt]), do_sample=False, max_new_tokens=30,
+                                attention_mask=torch.ones(1, len(prompt), dtype=torch.long))
+        theirs = theirs[0, 1 if model.config.is_encoder_decoder else len(prompt):].tolist()
+        assert ids == (theirs[:theirs.index(eos) + 1] if eos in theirs else theirs)
 
 
 def test_a_sampled_program_depends_on_its_seed_and_not_on_its_neighbours(model):

@@ -7,6 +7,7 @@ import re
 import pytest
 import torch
 
+from conftest import LAYOUTS
 from sandbox import Outcome, Problem, Program
 from train_critic import (Critic, auc, bag_of_tokens, calibration_error, critic_batch, critic_items, critic_loss,
                           main, max_pool, prefix_predictions, q_hat, show_tokens, token_values)
@@ -29,9 +30,9 @@ def test_known_logits_give_a_known_loss():
         0.6931 * 3 / 4, abs=1e-4)
 
 
-@pytest.fixture(scope="module")
-def critic(tiny_model):
-    tokenizer, model = load_model(tiny_model, torch.device("cpu"))
+@pytest.fixture(scope="module", params=LAYOUTS)
+def critic(tiny_models, request):
+    tokenizer, model = load_model(tiny_models[request.param], torch.device("cpu"))
     torch.manual_seed(0)
     return tokenizer, Critic(model).eval()
 
