@@ -31,14 +31,15 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from sandbox import (JUDGE_ERROR, Judge, Outcome, UserError, append_record, make_parser,
-                     open_to_continue, read_problems, read_programs, run_main)
+from sandbox import (JUDGE_ERROR, LOCAL_WORLD_SIZE, RANK, Judge, Outcome, UserError, append_record,
+                     in_parts, make_parser, open_to_continue, read_problems, read_programs, run_main)
 
 # The Hugging Face package `evaluate` has the same name as this file; nothing here depends on it.
 
 LABELS = [outcome.label for outcome in Outcome]
 DIFFICULTIES = ["introductory", "interview", "competition"]  # APPS' order; other labels follow
 DEFAULT_K = (1, 5, 10)
+PART = 1000  # programs that one of several processes judges before it takes the next ones
 
 
 # --- metrics --------------------------------------------------------------------------------------
@@ -160,7 +161,7 @@ def check_continues(path, judged, programs, settings, filtered):
 
 
 def judge_to_file(problems, programs, path, settings, workers, filtered=False):
-    """Judge `programs`, append them to `path` in the order given, and return them judged.
+    """Judge `programs` and append them to `path` in the order given.
 
     Verdicts come in any order; each waits until those before it are written, so that a killed and
     continued run leaves the same bytes as a run that was never stopped. `filtered`: the example
@@ -187,7 +188,6 @@ def judge_to_file(problems, programs, path, settings, workers, filtered=False):
         seconds = time.perf_counter() - started
     print(f"{path}: {written} programs were judged before, {len(todo)} now in {seconds:.1f} s "
           f"({len(todo) / seconds:.1f} programs/s)")
-    return read_programs(path)
 
 
 # --- tables and pictures --------------------------------------------------------------------------
@@ -343,7 +343,8 @@ def parse_args(argv=None):
                    help="memory of one program with all its processes")
     g.add_argument("--all-tests", action="store_true",
                    help="go on after the first test that is not passed")
-    g.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), metavar="W",
+    g.add_argument("--workers", type=int, metavar="W",
+                   default=max(1, len(os.sched_getaffinity(0)) // LOCAL_WORLD_SIZE),
                    help="programs run at the same time")
     g = p.add_argument_group("compare judged files, in place of --programs and --out")
     g.add_argument("--table", nargs="+", metavar="NAME=J.jsonl",
@@ -415,7 +416,12 @@ def main(argv=None):
         check_k(args.k, programs)
         settings = {"tests": args.tests, "compare": args.compare, "time_limit": args.time_limit,
                     "memory_mb": args.memory_mb, "all_tests": args.all_tests}
-        judged = judge_to_file(problems, programs, args.out, settings, args.workers, bool(args.n))
+        in_parts(args.out, [*range(0, len(programs), PART), len(programs)],
+                 lambda first, last, path: judge_to_file(problems, programs[first:last], path, settings,
+                                                         args.workers, bool(args.n)))
+        if RANK:
+            return
+        judged = read_programs(args.out)
         summaries = {os.path.basename(args.out): summarize(problems, judged, args.k)}
         print_summary(problems, judged, *summaries.values(), args.k)
         if args.n:

@@ -26,6 +26,7 @@ Next: `python sample.py --model runs/warmstart ...`
 In shapes, here and in every other stage: B batch, S prompt length, T program length, V vocabulary.
 """
 import argparse
+import atexit
 import contextlib
 import difflib
 import glob
@@ -33,18 +34,24 @@ import json
 import os
 import re
 import shutil
+import sys
 import sysconfig
 import time
 from dataclasses import replace
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 import transformers
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions, get_model_state_dict, get_optimizer_state_dict, set_optimizer_state_dict)
+from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+from torch.nn.parallel import DistributedDataParallel
 from transformers import (AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer,
-                          DynamicCache, EncoderDecoderCache)
+                          DynamicCache, EncoderDecoderCache, PreTrainedModel)
 
-from sandbox import (UserError, make_parser, open_to_continue, read_jsonl, read_problems,
+from sandbox import (RANK, WORLD_SIZE, UserError, make_parser, open_to_continue, read_jsonl, read_problems,
                      read_programs, run_main)
 
 transformers.utils.logging.set_verbosity_error()
@@ -192,7 +199,7 @@ def tokenize_corpus(directories, tokenizer, out):
     """Tokenize the corpus once into a memory-mapped file:
     (ids of all files, start of each file)."""
     path = os.path.join(out, "corpus")
-    if not os.path.exists(path + ".starts.npy"):
+    if RANK == 0 and not os.path.exists(path + ".starts.npy"):
         files = [tokenizer(text, add_special_tokens=False).input_ids + [tokenizer.eos_token_id]
                  for text in corpus_texts(directories)]
         if not files:
@@ -203,6 +210,7 @@ def tokenize_corpus(directories, tokenizer, out):
         os.replace(path + ".tmp.npy", path + ".ids.npy")
         np.save(path + ".tmp.npy", np.cumsum([0] + [len(ids) for ids in files]))
         os.replace(path + ".tmp.npy", path + ".starts.npy")  # last: it says that both are whole
+    gather(None)  # all processes wait for it
     return np.load(path + ".ids.npy", mmap_mode="r"), np.load(path + ".starts.npy")
 
 
@@ -353,11 +361,14 @@ def load_model(name, device, positions=0, vocab_texts=None):
 
 
 def pick_device(name):
-    """`--device auto` is CUDA where there is one, else the CPU."""
+    """`--device auto` is CUDA where there is one, else the CPU; under torchrun each process has its
+    own card."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UserError("no CUDA device here; leave --device out or give --device cpu")
+    if name == "cuda" and WORLD_SIZE > 1:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     return torch.device(name)
 
 
@@ -442,12 +453,13 @@ def token_log_probs(model, batch):
     return log_p.view_as(target)  # (B, T)
 
 
-def cross_entropy_loss(log_p, mask):
+def cross_entropy_loss(log_p, mask, count=None):
     """L_ce = - sum_t log p(w_t | w_<t, D), as a mean over the batch's tokens. log_p, mask: (B, T).
 
+    count: the tokens of the whole batch, where these rows are a part of it (parts_of).
     On repair pairs the same sum is L_ce^repair, where the condition is (D, W_fail, u, c).
     """
-    return -(log_p * mask).sum() / mask.sum()  # Eq. (1), Eq. (13)
+    return -(log_p * mask).sum() / (count or mask.sum())  # Eq. (1), Eq. (13)
 
 
 def learning_rate(step, args):
@@ -456,6 +468,72 @@ def learning_rate(step, args):
         return args.lr * step / args.warmup
     left = 1 - (step - args.warmup) / max(1, args.steps - args.warmup)
     return args.lr_end + (args.lr - args.lr_end) * left ** args.lr_power
+
+
+# --- several processes: torchrun ------------------------------------------------------------------
+
+def start_processes(device):
+    """Under torchrun: meet the other processes. Process 0 alone speaks and writes."""
+    if WORLD_SIZE > 1:
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(dist.destroy_process_group)
+    if RANK:
+        sys.stdout = open(os.devnull, "w")
+
+
+def gather(value):
+    """[value of process 0, value of process 1, ...], in every process."""
+    values = [value] * WORLD_SIZE
+    if WORLD_SIZE > 1:
+        dist.all_gather_object(values, value)
+    return values
+
+
+def distribute(model, args):
+    """What the training loop calls in place of the model: it adds up gradients over the processes
+    (DDP), with --shard holds a share of weights, gradients and moments in each (FSDP2), and is
+    compiled with --compile. Before the optimizer is made."""
+    language_model = next(part for part in model.modules() if isinstance(part, PreTrainedModel))
+    if args.grad_checkpointing:
+        language_model.gradient_checkpointing_enable()
+    forward = model
+    if args.shard:
+        for block in list(model.modules()):
+            if type(block).__name__ in language_model._no_split_modules:
+                fully_shard(block)
+        fully_shard(model)
+        if hasattr(model, "states"):  # the critic's other entrance
+            register_fsdp_forward_method(model, "states")
+    elif WORLD_SIZE > 1:
+        forward = DistributedDataParallel(model)
+        forward.config = language_model.config
+    return torch.compile(forward) if args.compile else forward
+
+
+def parts_of(rows, forward, args):
+    """Yield --accumulate parts of this process's share of a batch: (rows, 1.0), or where there are
+    too few rows for all (any row, 0.0), a weight for its loss. The parts of all processes together
+    are the batch; gradients are exchanged in the last one."""
+    number = args.accumulate * WORLD_SIZE
+    for i in range(args.accumulate):
+        last = i == args.accumulate - 1
+        if args.shard:
+            forward.set_requires_gradient_sync(last)
+        elif WORLD_SIZE > 1:
+            forward.require_backward_grad_sync = last
+        mine = rows[i * WORLD_SIZE + RANK::number]
+        yield mine or rows[:1], float(bool(mine))
+
+
+def add_up(*values, device):
+    """Sums of numbers over all processes."""
+    if WORLD_SIZE == 1:
+        return values
+    total = torch.tensor(values, dtype=torch.float64, device=device)
+    dist.all_reduce(total)
+    return total.tolist()
 
 
 # --- checkpoints ----------------------------------------------------------------------------------
@@ -467,9 +545,12 @@ def newest_checkpoint(path):
     return os.path.join(path, max(names, key=lambda name: int(name[5:]))) if names else None
 
 
-def check_config(path, args, started, ignore=("steps", "device")):
+def check_config(path, args, started, ignore=("steps", "device", "accumulate", "shard",
+                                              "grad_checkpointing")):
     """Record the flags in `path`. Where a run has `started`,
     a UserError lists those that differ from its own."""
+    if RANK:
+        return
     config = json.loads(json.dumps(vars(args)))
     if started and os.path.exists(path):
         with open(path) as file:
@@ -488,41 +569,57 @@ def check_config(path, args, started, ignore=("steps", "device")):
 
 
 def save_checkpoint(out, step, model, tokenizer, optimizer, running):
-    """Write out/step-NNNNNN under another name, rename it, then delete the older ones."""
-    path = os.path.join(out, f"step-{step:06d}")
-    shutil.rmtree(path + ".tmp", ignore_errors=True)
-    model.save_pretrained(path + ".tmp")
-    tokenizer.save_pretrained(path + ".tmp")
-    random_states = {"torch": torch.get_rng_state(),
-                     "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
-    torch.save({"step": step, "optimizer": optimizer.state_dict(), "random": random_states,
-                "running": running}, os.path.join(path + ".tmp", "state.pt"))
-    older = [name for name in os.listdir(out) if re.fullmatch(r"step-\d+", name)]
-    os.replace(path + ".tmp", path)
-    for name in older:
-        shutil.rmtree(os.path.join(out, name))
+    """Write out/step-NNNNNN under another name, rename it, then delete the older ones.
+    model: as it was before distribute(). All processes call it, for a sharded model to be whole."""
+    whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    weights = get_model_state_dict(model, options=whole)
+    moments = get_optimizer_state_dict(model, optimizer, options=whole)
+    if RANK == 0:
+        path = os.path.join(out, f"step-{step:06d}")
+        shutil.rmtree(path + ".tmp", ignore_errors=True)
+        model.save_pretrained(path + ".tmp", state_dict=weights)
+        tokenizer.save_pretrained(path + ".tmp")
+        random_states = {"torch": torch.get_rng_state(),
+                         "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None}
+        torch.save({"step": step, "optimizer": moments, "random": random_states,
+                    "running": running}, os.path.join(path + ".tmp", "state.pt"))
+        older = [name for name in os.listdir(out) if re.fullmatch(r"step-\d+", name)]
+        os.replace(path + ".tmp", path)
+        for name in older:
+            shutil.rmtree(os.path.join(out, name))
+    gather(None)
 
 
-def load_state(checkpoint, out, optimizer):
-    """Restore optimizer and random states; drop log rows past the checkpoint.
-    Returns (step, running sums)."""
-    state = torch.load(os.path.join(checkpoint, "state.pt"), map_location="cpu", weights_only=True)
-    optimizer.load_state_dict(state["optimizer"])
-    torch.set_rng_state(state["random"]["torch"])
-    if torch.cuda.is_available() and state["random"]["cuda"]:
-        torch.cuda.set_rng_state_all(state["random"]["cuda"])
-    open_to_continue(os.path.join(out, "metrics.jsonl"))[0].close()  # cuts a torn last line off
-    keep = [row for _, row in read_jsonl(os.path.join(out, "metrics.jsonl"))
-            if row["step"] <= state["step"]]
-    with open(os.path.join(out, "metrics.jsonl.tmp"), "w") as file:
-        file.writelines(json.dumps(row) + "\n" for row in keep)
-    os.replace(os.path.join(out, "metrics.jsonl.tmp"), os.path.join(out, "metrics.jsonl"))
-    return state["step"], state["running"]
+def load_state(checkpoint, out, model, optimizer, args, empty):
+    """(step, running sums) to go on from: without a checkpoint 0 and `empty`, and a new log; else
+    restores optimizer and random states and drops log rows past the checkpoint."""
+    log, step, running = os.path.join(out, "metrics.jsonl"), 0, empty
+    if checkpoint:
+        state = torch.load(os.path.join(checkpoint, "state.pt"), map_location="cpu", weights_only=True)
+        step, running = state["step"], state["running"]
+        set_optimizer_state_dict(model, optimizer, state["optimizer"],
+                                 options=StateDictOptions(full_state_dict=True))
+        torch.set_rng_state(state["random"]["torch"])
+        if torch.cuda.is_available() and state["random"]["cuda"] is not None:
+            torch.cuda.set_rng_state(state["random"]["cuda"])
+    if RANK:  # other dropout than in process 0
+        torch.manual_seed(args.seed + 10000 * RANK + step)
+    elif checkpoint:
+        open_to_continue(log)[0].close()  # cuts a torn last line off
+        keep = [row for _, row in read_jsonl(log) if row["step"] <= step]
+        with open(log + ".tmp", "w") as file:
+            file.writelines(json.dumps(row) + "\n" for row in keep)
+        os.replace(log + ".tmp", log)
+    else:
+        open(log, "w").close()
+    return step, running
 
 
 def log_metrics(out, row, steps, note=""):
     """Append a row to metrics.jsonl and print it; `note` (speed) is printed only,
     so that the file is reproducible."""
+    if RANK:
+        return
     with open(os.path.join(out, "metrics.jsonl"), "a") as file:
         file.write(json.dumps(row) + "\n")
     shown = [f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
@@ -535,9 +632,11 @@ def log_metrics(out, row, steps, note=""):
 
 def train(args):
     device = pick_device(args.device)
+    start_processes(device)
     torch.manual_seed(args.seed)
     checkpoint = newest_checkpoint(args.out)
     check_config(os.path.join(args.out, "config.json"), args, started=checkpoint)
+    gather(None)
     texts = None
     if args.init == "mini" and not checkpoint:
         texts = list(corpus_texts(args.corpus))
@@ -548,15 +647,14 @@ def train(args):
     tokenizer, model = load_model(checkpoint or args.init, device,
                                   args.max_source + args.max_target, texts)
     train_pairs, held_out_pairs = make_pairs(args, tokenizer)
+    forward = distribute(model, args)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=args.weight_decay,
                                   fused=True)
-    step, running = (load_state(checkpoint, args.out, optimizer) if checkpoint
-                     else (0, {"loss": 0.0, "tokens": 0, "steps": 0, "all_tokens": 0}))
+    step, running = load_state(checkpoint, args.out, model, optimizer, args,
+                               {"loss": 0.0, "tokens": 0, "steps": 0, "all_tokens": 0})
     if not checkpoint:
-        open(os.path.join(args.out, "metrics.jsonl"), "w").close()
         print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters, "
               f"{len(tokenizer)} tokens, on {device}")
-    forward = torch.compile(model) if args.compile else model
     per_epoch = -(-len(train_pairs(0)) // args.batch_size)
     started, order_epoch = time.time(), None
     while step < args.steps:
@@ -568,21 +666,27 @@ def train(args):
             batches = bucket([(len(s), len(t)) for s, t in pairs], args.batch_size,
                              np.random.default_rng([args.seed, epoch]))
             order_epoch = epoch
-        batch = collate([pairs[i] for i in batches[position]], tokenizer, device)
-
+        rows = [pairs[i] for i in batches[position]]
+        count = sum(len(target) for _, target in rows) / WORLD_SIZE
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, args)
         model.train()
-        with autocast(device):
-            loss = cross_entropy_loss(token_log_probs(forward, batch), batch["target_mask"])
-        loss.backward()
+        loss_ce = tokens = 0
+        for part, weight in parts_of(rows, forward, args):
+            batch = collate(part, tokenizer, device)
+            with autocast(device):
+                log_p = token_log_probs(forward, batch)
+                loss = weight * cross_entropy_loss(log_p, batch["target_mask"], count)
+            loss.backward()
+            loss_ce += loss.item() / WORLD_SIZE
+            tokens += int(weight * (batch["source_mask"].sum() + batch["target_mask"].sum()))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-        tokens = int(batch["source_mask"].sum() + batch["target_mask"].sum())
-        running = {"loss": running["loss"] + loss.item(), "tokens": running["tokens"] + tokens,
-                   "steps": running["steps"] + 1, "all_tokens": running["all_tokens"] + tokens}
+        loss_ce, tokens = add_up(loss_ce, tokens, device=device)
+        running = {"loss": running["loss"] + loss_ce, "tokens": running["tokens"] + int(tokens),
+                   "steps": running["steps"] + 1, "all_tokens": running["all_tokens"] + int(tokens)}
         if step % args.log_every == 0 or step == args.steps:
             seconds, started = time.time() - started, time.time()
             log_metrics(args.out, {"step": step, "loss_ce": running["loss"] / running["steps"],
@@ -658,6 +762,12 @@ def parse_args(argv=None):
                    help="power of the decay; the paper's warm start: 0.5")
     g.add_argument("--weight-decay", type=float, default=0.05, help="of AdamW")
     g.add_argument("--compile", action="store_true", help="torch.compile the model")
+    g.add_argument("--accumulate", type=int, default=1, metavar="N",
+                   help="go through a batch in N parts: less memory, the same gradient")
+    g.add_argument("--grad-checkpointing", action="store_true",
+                   help="keep no activations inside a layer: less memory, a third more time")
+    g.add_argument("--shard", action="store_true",
+                   help="under torchrun: a share of the weights in each process (FSDP2), not all")
     args = p.parse_args(argv)
     if args.task in ("warmstart", "repair") and not args.problems:
         p.error(f"--task {args.task} needs --problems")

@@ -28,8 +28,10 @@ Next: `python evaluate.py --problems ... --programs runs/samples.jsonl --out run
 """
 import argparse
 import contextlib
+import glob
 import html
 import inspect
+import os
 from collections import Counter, namedtuple
 
 import numpy as np
@@ -38,7 +40,7 @@ from tqdm import tqdm
 
 from pretrain_ntp import (autocast, before_program, check_config, decode_program, empty_cache,
                           encode_prompt, load_model, pad, pick_device, reading)
-from sandbox import (Judge, Outcome, Program, UserError, append_record, make_parser,
+from sandbox import (RANK, Judge, Outcome, Program, UserError, append_record, in_parts, make_parser,
                      open_to_continue, read_problems, read_programs, run_main)
 from train_critic import critic_batch, load_critic, prefix_predictions, show_tokens, write_page
 
@@ -390,26 +392,49 @@ def sample(args):
                             f"with --init {args.model}")
     for part in filter(None, (model, critic, repairer)):
         part.eval()
-    method = "greedy" if args.greedy else "beam" if args.beam else "sample"
-    source = "repaired" if args.failed else {"sample": "sampled"}.get(method, method)
     units = make_units(problems, tokenizer, args)
     starts = np.cumsum([0] + [unit.size for unit in units]).tolist()  # of each unit in the file
-    file, done = open_to_continue(args.out)
-    check_config(args.out + ".config.json", args, started=done, ignore=("device", "trace"))
-    keys = [str(unit.problem.problem_id) for unit in units for _ in range(unit.size)]
-    if [W.key for W in (read_programs(args.out) if done else [])] != keys[:done]:
-        raise UserError(f"{args.out} holds programs of other problems; use another --out")
-
+    started = [path for path in (args.out, *glob.glob(glob.escape(args.out) + ".part-*"))
+               if os.path.exists(path) and os.path.getsize(path)]
+    check_config(args.out + ".config.json", args, started, ignore=("device", "trace"))
     # The later rounds of critic sampling have fewer rows; four batches in the first fill theirs.
-    groups = max(1, args.batch_size * (4 if critic else 1) // units[0].size)
-    num_tokens, totals = 0, {}
+    groups = range(0, len(units), max(1, args.batch_size * (4 if critic else 1) // units[0].size))
     judging = (Judge(tests="example", time_limit=args.time_limit) if critic
                else contextlib.nullcontext())
-    with judging as judge, file, tqdm(total=starts[-1], initial=done, unit=" programs",
-                                      smoothing=0.05) as bar:
+    totals = {}
+    with judging as judge:
         models = model, critic, repairer, tokenizer, judge, args
-        for first in range(0, len(units), groups):
-            group = units[first:first + groups]
+        in_parts(args.out, [starts[u] for u in groups] + starts[-1:],
+                 lambda first, last, path: write_programs(
+                     path, units[starts.index(first):starts.index(last)], groups.step, models, totals))
+        for name, row in totals.items():
+            print(f"{name}: {row['programs']} programs, {row['tokens']} generated tokens, in "
+                  f"{row['mini_batches']} mini-batches" + ("" if name == "refined" else
+                  f"; {row['passed']} pass the example tests, in {row['solved']} of these"))
+        if args.trace and RANK == 0:  # the first mini-batch of the most rounds, cut inside a program
+            written = read_programs(args.out)
+            shown = max(range(len(units)), key=lambda u: (
+                len(written[starts[u]].extra["rounds"]),
+                max(W.extra.get("prefix_tokens", 0) for W in written[starts[u]:starts[u + 1]]) > 1))
+            trace(args.trace, units[shown], critic_sampling(units[shown:shown + 1], *models),
+                  critic, tokenizer, judge)
+
+
+def write_programs(path, units, size, models, totals):
+    """Sample the programs of the units, `size` units at once, and append them to a file that may
+    hold some of them already."""
+    model, critic, _, tokenizer, _, args = models
+    method = "greedy" if args.greedy else "beam" if args.beam else "sample"
+    source = "repaired" if args.failed else {"sample": "sampled"}.get(method, method)
+    starts = np.cumsum([0] + [unit.size for unit in units]).tolist()
+    file, done = open_to_continue(path)
+    keys = [str(unit.problem.problem_id) for unit in units for _ in range(unit.size)]
+    if [W.key for W in (read_programs(path) if done else [])] != keys[:done]:
+        raise UserError(f"{path} holds programs of other problems; use another --out")
+    num_tokens = 0
+    with file, tqdm(total=starts[-1], initial=done, unit=" programs", smoothing=0.05) as bar:
+        for first in range(0, len(units), size):
+            group = units[first:first + size]
             if starts[first + len(group)] <= done:  # what is there is skipped, not sampled again
                 continue
             if critic:
@@ -423,18 +448,7 @@ def sample(args):
                 append_record(file, record)
                 num_tokens += len(record.tokens)
                 bar.update()
-        for name, row in totals.items():
-            print(f"{name}: {row['programs']} programs, {row['tokens']} generated tokens, in "
-                  f"{row['mini_batches']} mini-batches" + ("" if name == "refined" else
-                  f"; {row['passed']} pass the example tests, in {row['solved']} of these"))
-        if args.trace:  # the first mini-batch of the most rounds that has a cut inside a program
-            written = read_programs(args.out)
-            shown = max(range(len(units)), key=lambda u: (
-                len(written[starts[u]].extra["rounds"]),
-                max(W.extra.get("prefix_tokens", 0) for W in written[starts[u]:starts[u + 1]]) > 1))
-            trace(args.trace, units[shown], critic_sampling(units[shown:shown + 1], *models),
-                  critic, tokenizer, judge)
-    print(f"wrote {starts[-1] - done} programs, {num_tokens} tokens to {args.out}")
+    print(f"wrote {starts[-1] - done} programs, {num_tokens} tokens to {path}")
 
 
 # --- command line ---------------------------------------------------------------------------------

@@ -59,6 +59,7 @@ import ast
 import atexit
 import builtins
 import collections
+import contextlib
 import ctypes
 import dataclasses
 import errno
@@ -85,6 +86,11 @@ from enum import IntEnum
 
 if hasattr(sys, "set_int_max_str_digits"):
     sys.set_int_max_str_digits(0)  # tests of real benchmarks hold integers of over 4,300 digits
+
+
+# Which process of how many this is, and how many share its machine; torchrun says it.
+RANK, WORLD_SIZE, LOCAL_WORLD_SIZE = (int(os.environ.get(name, default)) for name, default in (
+    ("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_WORLD_SIZE", 1)))
 
 
 # --- errors that a user can mend, and the command line --------------------------------------------
@@ -299,6 +305,40 @@ def open_to_continue(path):
     file.truncate(whole)
     file.seek(0, os.SEEK_END)
     return file, data[:whole].count(b"\n")
+
+
+def in_parts(path, starts, write):
+    """Write the lines of `path`: here, or, under torchrun, a share in each process.
+
+    write(first, last, path) writes the lines first .. last - 1, or continues them. starts: the lines
+    at which the parts begin, and how many lines there are in all. A part goes into a file of its own
+    beside `path`; process 0 waits for all and joins them. What the parts are does not depend on the
+    number of processes, so that a killed run can be continued with any.
+    """
+    if WORLD_SIZE == 1 and not glob.glob(glob.escape(path) + ".part-*"):
+        write(0, starts[-1], path)
+        return
+    parts = [f"{path}.part-{i:06d}" for i in range(len(starts) - 1)]
+    done = open(path, "rb").readlines() if os.path.exists(path) else []
+    if len(done) < starts[-1]:
+        for i in range(RANK, len(parts), WORLD_SIZE):
+            first, last = starts[i], starts[i + 1]
+            if not os.path.exists(parts[i]):  # what one process has written before
+                with open(parts[i] + ".tmp", "wb") as file:
+                    file.writelines(line for line in done[first:last] if line.endswith(b"\n"))
+                os.replace(parts[i] + ".tmp", parts[i])
+            write(first, last, parts[i])
+        if RANK == 0:
+            with open(path + ".tmp", "wb") as file:
+                for part, first, last in zip(parts, starts, starts[1:]):
+                    while not os.path.exists(part) or open(part, "rb").read().count(b"\n") < last - first:
+                        time.sleep(0.1)
+                    file.write(open(part, "rb").read())
+            os.replace(path + ".tmp", path)
+    if RANK == 0:
+        for part in parts:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(part)
 
 
 # --- comparison: what the tests expect against what the program gave ------------------------------
@@ -1224,7 +1264,8 @@ class Judge:
                  memory_mb=1024, all_tests=False, output_mb=8):
         if tests not in ("hidden", "example") or compare not in ("strict", "apps"):
             raise ValueError(f"tests={tests!r}, compare={compare!r}")
-        self.count, self.tests = workers or len(os.sched_getaffinity(0)), tests
+        cores = max(1, len(os.sched_getaffinity(0)) // LOCAL_WORLD_SIZE)
+        self.count, self.tests = workers or cores, tests
         self.idle, self.busy = [], []
         self.options = {"compare": compare, "time_limit": time_limit, "memory": memory_mb << 20,
                         "output": output_mb << 20, "all_tests": all_tests}

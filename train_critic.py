@@ -33,11 +33,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from pretrain_ntp import (autocast, bucket, check_config, encode_program, encode_prompt,
-                          learning_rate, load_model, load_state, log_metrics, model_states,
-                          newest_checkpoint, pad, pick_device, save_checkpoint, split)
-from sandbox import (JUDGE_ERROR, Outcome, UserError, make_parser, read_problems, read_programs,
-                     run_main)
+from pretrain_ntp import (add_up, autocast, bucket, check_config, distribute, encode_program,
+                          encode_prompt, gather, learning_rate, load_model, load_state, log_metrics,
+                          model_states, newest_checkpoint, pad, parts_of, pick_device,
+                          save_checkpoint, split, start_processes)
+from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Outcome, UserError, make_parser, read_problems,
+                     read_programs, run_main)
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -93,6 +94,8 @@ class Critic(torch.nn.Module):
         super().__init__()
         self.model = model
         self.head = torch.nn.Linear(model.config.hidden_size, num_classes)
+        if not model.config.tie_word_embeddings:  # it writes nothing, and must not wait for a gradient
+            model.get_output_embeddings().requires_grad_(False)
 
     def states(self, batch):
         """The model's states (B, 1 + T, d): [:, 0] has read no token of the program,
@@ -103,9 +106,13 @@ class Critic(torch.nn.Module):
         """Logits of the outcome, (B, 4), from the states of the program's own tokens."""
         return self.head(max_pool(self.states(batch)[:, 1:], batch["program_mask"]))
 
-    def save_pretrained(self, path):
-        self.model.save_pretrained(path)
-        torch.save(self.head.state_dict(), os.path.join(path, "critic_head.pt"))
+    def save_pretrained(self, path, state_dict=None):
+        """The model as any other, and critic_head.pt; state_dict: this module's, if it is sharded."""
+        weights = state_dict or self.state_dict()
+        self.model.save_pretrained(path, state_dict={
+            key[len("model."):]: value for key, value in weights.items() if key.startswith("model.")})
+        torch.save({key[len("head."):]: value for key, value in weights.items()
+                    if key.startswith("head.")}, os.path.join(path, "critic_head.pt"))
 
 
 def load_critic(name, device):
@@ -130,9 +137,11 @@ def max_pool(h, mask):
     return h.masked_fill(~mask[..., None], float("-inf")).amax(dim=1)
 
 
-def critic_loss(logits, u, class_weights=None):
-    """L_critic = - log p_phi(u | W^s, D), a mean over programs. logits: (B, 4), u: (B,)."""
-    return F.cross_entropy(logits.float(), u, weight=class_weights)  # Eq. (9)
+def critic_loss(logits, u, class_weights=None, count=None):
+    """L_critic = - log p_phi(u | W^s, D), a mean over programs. logits: (B, 4), u: (B,).
+    count: the programs (the sum of their weights) of the whole batch, where these are a part of it."""
+    loss = F.cross_entropy(logits.float(), u, weight=class_weights, reduction="sum")  # Eq. (9)
+    return loss / (count or (len(u) if class_weights is None else class_weights[u].sum()))
 
 
 @torch.no_grad()
@@ -311,11 +320,13 @@ def show(args):
 
 def train(args):
     device = pick_device(args.device)
+    start_processes(device)
     torch.manual_seed(args.seed)
     problems = read_problems(args.problems)
     programs = read_judged(args.programs, problems)
     checkpoint = newest_checkpoint(args.out)
     check_config(os.path.join(args.out, "config.json"), args, started=checkpoint)
+    gather(None)
     if checkpoint:
         tokenizer, critic = load_critic(checkpoint, device)
     else:
@@ -338,15 +349,14 @@ def train(args):
     counts = np.bincount([item[3] for item in train_items], minlength=len(Outcome))
     weights = torch.tensor(len(train_items) / (len(Outcome) * np.maximum(counts, 1)),
                            dtype=torch.float32, device=device) ** args.class_weight
+    forward = distribute(critic, args)
     optimizer = torch.optim.AdamW(critic.parameters(), lr=args.lr, weight_decay=args.weight_decay,
                                   fused=True)
-    step, running = (load_state(checkpoint, args.out, optimizer) if checkpoint
-                     else (0, {"loss": 0.0, "right": 0, "tokens": 0, "items": 0, "steps": 0}))
+    step, running = load_state(checkpoint, args.out, critic, optimizer, args,
+                               {"loss": 0.0, "right": 0, "tokens": 0, "items": 0, "steps": 0})
     if not checkpoint:
-        open(os.path.join(args.out, "metrics.jsonl"), "w").close()
         print(f"{len(train_items)} programs: "
               + ", ".join(f"{o.label} {n}" for o, n in zip(Outcome, counts)))
-    forward = torch.compile(critic) if args.compile else critic
     started, order_epoch = time.time(), None
     while step < args.steps:
         step += 1
@@ -356,23 +366,29 @@ def train(args):
             batches = bucket([(len(item[1]), len(item[2])) for item in train_items],
                              args.batch_size, np.random.default_rng([args.seed, epoch]))
             order_epoch = epoch
-        batch = critic_batch([train_items[i] for i in batches[position]], tokenizer, device)
-
+        rows = [train_items[i] for i in batches[position]]
+        count = float(weights[[item[3] for item in rows]].sum()) / WORLD_SIZE
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, args)
         critic.train()
-        with autocast(device):
-            logits = forward(batch)
-            loss_critic = critic_loss(logits, batch["u"], weights)
-        loss_critic.backward()
+        loss_critic = right = tokens = 0
+        for part, weight in parts_of(rows, forward, args):
+            batch = critic_batch(part, tokenizer, device)
+            with autocast(device):
+                logits = forward(batch)
+                loss = weight * critic_loss(logits, batch["u"], weights, count)
+            loss.backward()
+            loss_critic += loss.item() / WORLD_SIZE
+            right += weight * int((logits.argmax(dim=1) == batch["u"]).sum())
+            tokens += weight * int(batch["source_mask"].sum() + batch["program_mask"].sum())
         torch.nn.utils.clip_grad_norm_(critic.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-        running["loss"] += loss_critic.item()
-        running["right"] += int((logits.argmax(dim=1) == batch["u"]).sum())
-        running["items"] += len(batch["u"])
-        running["tokens"] += int(batch["source_mask"].sum() + batch["program_mask"].sum())
+        found = add_up(loss_critic, right, tokens, device=device)
+        for key, value in zip(("loss", "right", "tokens"), found):
+            running[key] += value
+        running["items"] += len(rows)
         running["steps"] += 1
         if step % args.log_every == 0 or step == args.steps:
             seconds, started = time.time() - started, time.time()
@@ -389,8 +405,9 @@ def train(args):
     found = report(critic, held_items, tokenizer, args.batch_size, device)
     found["bag_of_tokens"] = bag_of_tokens(train_items, held_items, len(tokenizer))
     print_report(found)
-    with open(os.path.join(args.out, "report.json"), "w") as file:
-        json.dump(found, file, indent=1)
+    if RANK == 0:
+        with open(os.path.join(args.out, "report.json"), "w") as file:
+            json.dump(found, file, indent=1)
     print(f"done: {newest_checkpoint(args.out)}")
 
 
@@ -436,6 +453,12 @@ def parse_args(argv=None):
                    help="power of the decay; the paper's warm start: 0.5")
     g.add_argument("--weight-decay", type=float, default=0.05, help="of AdamW")
     g.add_argument("--compile", action="store_true", help="torch.compile the model")
+    g.add_argument("--accumulate", type=int, default=1, metavar="N",
+                   help="go through a batch in N parts: less memory, the same gradient")
+    g.add_argument("--grad-checkpointing", action="store_true",
+                   help="keep no activations inside a layer: less memory, a third more time")
+    g.add_argument("--shard", action="store_true",
+                   help="under torchrun: a share of the weights in each process (FSDP2), not all")
     return p.parse_args(argv)
 
 

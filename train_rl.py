@@ -28,14 +28,16 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-from pretrain_ntp import (autocast, bucket, check_config, collate, cross_entropy_loss,
-                          decode_program, encode_program, encode_prompt, learning_rate, load_model,
-                          load_state, log_metrics, newest_checkpoint, pick_device, save_checkpoint,
-                          split, token_log_probs)
+from pretrain_ntp import (add_up, autocast, bucket, check_config, collate, cross_entropy_loss,
+                          decode_program, distribute, encode_program, encode_prompt, gather,
+                          learning_rate, load_model, load_state, log_metrics, newest_checkpoint,
+                          parts_of, pick_device, save_checkpoint, split, start_processes,
+                          token_log_probs)
 from sample import generate
-from sandbox import (JUDGE_ERROR, REWARD, Judge, Outcome, Program, UserError, make_parser,
-                     read_problems, run_main)
+from sandbox import (JUDGE_ERROR, RANK, REWARD, WORLD_SIZE, Judge, Outcome, Program, UserError,
+                     make_parser, read_problems, run_main)
 from train_critic import critic_batch, load_critic, program_tokens, q_hat, read_judged
 
 
@@ -106,7 +108,7 @@ def rl_items(problems, programs, tokenizer, args):
 
 # --- objective ------------------------------------------------------------------------------------
 
-def policy_gradient_loss(log_p, mask, r_s, r_b, q_hat, log_mu=None, normalize="token"):
+def policy_gradient_loss(log_p, mask, r_s, r_b, q_hat, log_mu=None, normalize="token", count=None):
     """A scalar whose gradient is the paper's estimate of the gradient of L_rl, Eq. (14).
 
         - sum over samples of (r(W^s) - r(W^b)) * sum_t q_hat(w_t) log p(w_t | w_<t, D),
@@ -117,6 +119,7 @@ def policy_gradient_loss(log_p, mask, r_s, r_b, q_hat, log_mu=None, normalize="t
     balance of the two losses; normalize="sequence" divides each program's sum by its own length
     instead, so that long programs do not count more. With log_mu (B,), log p(W^s) when the program was
     sampled, one of negative return counts min(1, p now / p then): the tapered form.
+    count: the tokens ("sequence": the programs) of the whole batch, where this is a part of it.
     Only the gradient means something; the value can fall while programs get worse.
     """
     advantage = r_s - r_b                                                    # (B,)   Eq. (8)
@@ -125,15 +128,16 @@ def policy_gradient_loss(log_p, mask, r_s, r_b, q_hat, log_mu=None, normalize="t
         advantage = torch.where(advantage < 0, advantage * ratio.clamp(max=1), advantage)
     per_token = q_hat.detach() * log_p * mask                                # (B, T) Eq. (10)
     if normalize == "sequence":
-        return -(advantage * per_token.sum(dim=1) / mask.sum(dim=1)).mean()
-    return -(advantage * per_token.sum(dim=1)).sum() / mask.sum()            # scalar Eq. (14)
+        return -(advantage * per_token.sum(dim=1) / mask.sum(dim=1)).sum() / (count or len(mask))
+    return -(advantage * per_token.sum(dim=1)).sum() / (count or mask.sum())  # scalar Eq. (14)
 
 
-def kl_to_reference(log_p, log_p_reference, mask):
+def kl_to_reference(log_p, log_p_reference, mask, count=None):
     """How far the actor has moved from the reference on these tokens, a mean over them: the estimator
-    exp(d) - d - 1, d = log p_reference - log p, which is never negative. (B, T) each."""
+    exp(d) - d - 1, d = log p_reference - log p, which is never negative. (B, T) each.
+    count: the tokens of the whole batch, where this is a part of it."""
     d = log_p_reference - log_p
-    return ((d.exp() - d - 1) * mask).sum() / mask.sum()
+    return ((d.exp() - d - 1) * mask).sum() / (count or mask.sum())
 
 
 def token_weights(returns, critic, batch, correction="mean"):
@@ -161,23 +165,35 @@ def token_weights(returns, critic, batch, correction="mean"):
 def sample_and_judge(actor, tokenizer, problems, num_programs, judge, args, seed, **decoding):
     """`num_programs` programs of the actor for each problem, judged: a list of records with tokens.
 
-    The judge works on one batch of programs while the next one is sampled.
+    The judge works on one batch of programs while the next one is sampled. Under torchrun each
+    process has its share of the problems, and all get all programs.
     """
     actor.eval()
     groups = max(1, 256 // num_programs)
+    numbers = range(RANK, len(problems), WORLD_SIZE)
     with ThreadPoolExecutor(1) as judging:
         waiting = []
-        for first in range(0, len(problems), groups):
-            part = problems[first:first + groups]
+        for first in range(0, len(numbers), groups):
+            chosen = numbers[first:first + groups]
+            part = [problems[i] for i in chosen]
             rows = generate(actor, [encode_prompt(tokenizer, problem, args.max_source)
                                     for problem in part],
                             num_programs, args.max_target, pad_id=tokenizer.pad_token_id,
-                            seeds=[[*seed, first + i] for i in range(len(part))], **decoding)
+                            seeds=[[*seed, i] for i in chosen], **decoding)
             jobs = [(problem, Program(problem.problem_id, decode_program(tokenizer, ids), tokens=ids))
                     for problem, programs in zip(part, rows) for ids in programs]
             waiting.append(judging.submit(lambda jobs=jobs: dict(judge.run(jobs))))
         batches = [batch.result() for batch in waiting]
-    return [batch[i] for batch in batches for i in range(len(batch))]
+    own = [batch[i] for batch in batches for i in range(len(batch))]
+    everyone = [iter(programs) for programs in gather(own)]
+    return [next(everyone[i % WORLD_SIZE]) for i in range(len(problems)) for _ in range(num_programs)]
+
+
+def copy_weights(actor, writer):
+    """Bring an actor in shards together in the model that writes its programs."""
+    if writer is not actor:
+        writer.load_state_dict(get_model_state_dict(
+            actor, options=StateDictOptions(full_state_dict=True)))
 
 
 def evaluate_actor(actor, tokenizer, problems, judge, args):
@@ -233,13 +249,61 @@ def batch_of(rows, ids, steps, orders, args):
     return [rows[i] for i in orders[ids][1][position]]
 
 
+def learn_ce(forward, pairs, tokenizer, args, device):
+    """Gradients of L_ce on a batch; (loss_ce, tokens) of this process's share."""
+    count = sum(len(target) for _, target in pairs) / WORLD_SIZE
+    total = tokens = 0
+    for part, weight in parts_of(pairs, forward, args):
+        batch = collate(part, tokenizer, device)
+        with autocast(device):
+            log_p = token_log_probs(forward, batch)
+            loss_ce = weight * cross_entropy_loss(log_p, batch["target_mask"], count)
+        loss_ce.backward()
+        total += loss_ce.item() / WORLD_SIZE
+        tokens += weight * int(batch["source_mask"].sum() + batch["target_mask"].sum())
+    return total, tokens
+
+
+def learn_rl(forward, items, critic, start, tokenizer, args, device):
+    """Gradients of L_rl, and of the divergence from `start`, on a batch; (loss_rl, kl, mean token
+    weight, tokens) of this process's share."""
+    num_tokens = sum(len(item[2]) for item in items) / WORLD_SIZE
+    count = num_tokens if args.normalize == "token" else len(items) / WORLD_SIZE
+    totals = np.zeros(4)
+    for part, weight in parts_of(items, forward, args):
+        batch = critic_batch([item[:4] for item in part], tokenizer, device)
+        batch.update(target=batch["program"], target_mask=batch["program_mask"])
+        mask = batch["program_mask"]
+        r_s, r_b, *log_mu = torch.tensor([item[4:] for item in part], device=device).T
+        with autocast(device):
+            q = token_weights(args.returns, critic, batch, args.correction)
+            log_p = token_log_probs(forward, batch)
+            loss_rl = policy_gradient_loss(log_p, mask, r_s, r_b, q, *log_mu,
+                                           normalize=args.normalize, count=count)
+            kl = torch.zeros(())
+            if args.kl:
+                with torch.no_grad():
+                    reference = token_log_probs(start, batch)
+                kl = kl_to_reference(log_p, reference, mask, num_tokens)
+                loss_rl = loss_rl + args.kl * kl
+        (weight * loss_rl).backward()
+        shares = [loss_rl.item(), kl.item(), float((q * mask).sum()) / num_tokens]
+        tokens = int(batch["source_mask"].sum() + mask.sum())
+        totals += weight * np.array([*(share / WORLD_SIZE for share in shares), tokens])
+    return totals
+
+
 def train(args):
     device = pick_device(args.device)
+    start_processes(device)
     torch.manual_seed(args.seed)
     problems = read_problems(args.problems)
     checkpoint = newest_checkpoint(args.out)
     check_config(os.path.join(args.out, "config.json"), args, started=checkpoint)
-    tokenizer, actor = load_model(checkpoint or args.init, device)
+    gather(None)
+    tokenizer, actor = load_model(checkpoint or args.init, device, args.max_source + args.max_target)
+    # who writes the programs: the actor, or where it is in shards a copy in each process
+    writer = load_model(checkpoint or args.init, device)[1] if args.shard else actor
     with_rl, with_ce = "rl" in args.objective, "ce" in args.objective
     with_critic = with_rl and "critic" in args.returns
     critic = load_critic(args.critic, device)[1].eval() if with_critic else None
@@ -269,69 +333,48 @@ def train(args):
         raise UserError("--held-out leaves no problem to learn from or to measure on; "
                         "give another share")
 
+    forward = distribute(actor, args)
     optimizer = torch.optim.AdamW(actor.parameters(), lr=args.lr, weight_decay=args.weight_decay,
                                   fused=True)
     empty = {"loss_ce": 0.0, "loss_rl": 0.0, "kl": 0.0, "weight": 0.0, "steps": 0}
-    step, running = (load_state(checkpoint, args.out, optimizer) if checkpoint
-                     else (0, {**empty, "tokens": 0}))
-    if not checkpoint:
-        open(os.path.join(args.out, "metrics.jsonl"), "w").close()
-    forward = torch.compile(actor) if args.compile else actor
+    step, running = load_state(checkpoint, args.out, actor, optimizer, args, {**empty, "tokens": 0})
     orders = {}  # of the solved pairs and of the sampled programs
     started, seen = time.time(), running["tokens"]
     with Judge(time_limit=args.time_limit) as judge:
         if step == 0:
-            row, _ = evaluate_actor(actor, tokenizer, held_problems, judge, args)
+            row, _ = evaluate_actor(writer, tokenizer, held_problems, judge, args)
             log_metrics(args.out, {"step": 0, **row}, args.steps)
         while step < args.steps:
             if args.on_policy and args.objective != "ce" and step % args.round_steps == 0:
-                items = on_policy_items(actor, tokenizer, learned, judge, args,
+                copy_weights(actor, writer)
+                items = on_policy_items(writer, tokenizer, learned, judge, args,
                                         step // args.round_steps)
                 orders.pop(1, None)
                 if with_rl and args.bound == "taper":
-                    add_log_mu(actor, items, tokenizer, args, device)
+                    add_log_mu(writer, items, tokenizer, args, device)
             step += 1
             past = (step - 1) % args.round_steps if args.on_policy else step - 1
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, args)
             actor.train()
-
+            learned_ce, learned_rl = (0, 0), (0, 0, 0, 0)
             if with_ce:
                 pairs = batch_of(solved, 0, step - 1, orders, args)
                 if args.objective == "ce+samples" and items:
                     pairs = pairs + [item[1:3] for item in batch_of(items, 1, past, orders, args)]
-                batch = collate(pairs, tokenizer, device)
-                with autocast(device):
-                    loss_ce = cross_entropy_loss(token_log_probs(forward, batch), batch["target_mask"])
-                loss_ce.backward()
-                running["loss_ce"] += loss_ce.item()
-                running["tokens"] += int(batch["source_mask"].sum() + batch["target_mask"].sum())
+                learned_ce = learn_ce(forward, pairs, tokenizer, args, device)
             if with_rl and items:
                 chosen = batch_of(items, 1, past, orders, args)
-                batch = critic_batch([item[:4] for item in chosen], tokenizer, device)
-                batch.update(target=batch["program"], target_mask=batch["program_mask"])
-                mask = batch["program_mask"]
-                r_s, r_b, *log_mu = torch.tensor([item[4:] for item in chosen], device=device).T
-                with autocast(device):
-                    q = token_weights(args.returns, critic, batch, args.correction)
-                    log_p = token_log_probs(forward, batch)
-                    loss_rl = policy_gradient_loss(log_p, mask, r_s, r_b, q, *log_mu,
-                                                   normalize=args.normalize)
-                    if args.kl:
-                        with torch.no_grad():
-                            reference = token_log_probs(start, batch)
-                        kl = kl_to_reference(log_p, reference, mask)
-                        running["kl"] += kl.item()
-                        loss_rl = loss_rl + args.kl * kl
-                loss_rl.backward()
-                running["loss_rl"] += loss_rl.item()
-                running["weight"] += float((q * mask).sum() / mask.sum())
-                running["tokens"] += int(batch["source_mask"].sum() + mask.sum())
+                learned_rl = learn_rl(forward, chosen, critic, start, tokenizer, args, device)
             torch.nn.utils.clip_grad_norm_(actor.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
-            running["steps"] += 1
+            loss_ce, tokens_ce, loss_rl, kl, weight, tokens_rl = add_up(
+                *learned_ce, *learned_rl, device=device)
+            for key, value in dict(loss_ce=loss_ce, loss_rl=loss_rl, kl=kl, weight=weight, steps=1,
+                                   tokens=int(tokens_ce + tokens_rl)).items():
+                running[key] += value
             if step % args.log_every == 0 or step == args.steps:
                 speed = (running["tokens"] - seen) / (time.time() - started)
                 started, seen = time.time(), running["tokens"]
@@ -343,7 +386,8 @@ def train(args):
                 log_metrics(args.out, row, args.steps, f"{speed:.0f} tokens/s")
                 running.update(empty)
             if step % args.save_every == 0 or step == args.steps:
-                row, program = evaluate_actor(actor, tokenizer, held_problems, judge, args)
+                copy_weights(actor, writer)
+                row, program = evaluate_actor(writer, tokenizer, held_problems, judge, args)
                 log_metrics(args.out, {"step": step, **row}, args.steps)
                 print(f"--- {program.problem_id}: {program.outcome}, {program.error}\n{program.code}---")
                 save_checkpoint(args.out, step, actor, tokenizer, optimizer, running)
@@ -413,6 +457,12 @@ def parse_args(argv=None):
                    help="power of the decay; the paper's warm start: 0.5")
     g.add_argument("--weight-decay", type=float, default=0.05, help="of AdamW")
     g.add_argument("--compile", action="store_true", help="torch.compile the model")
+    g.add_argument("--accumulate", type=int, default=1, metavar="N",
+                   help="go through a batch in N parts: less memory, the same gradient")
+    g.add_argument("--grad-checkpointing", action="store_true",
+                   help="keep no activations inside a layer: less memory, a third more time")
+    g.add_argument("--shard", action="store_true",
+                   help="under torchrun: a share of the weights in each process (FSDP2), not all")
     args = p.parse_args(argv)
     if args.objective != "ce" and not (args.programs or args.on_policy):
         p.error(f"--objective {args.objective} needs --programs or --on-policy")

@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +120,69 @@ def test_kill_9_at_a_random_moment_and_the_same_command_gives_the_same_file(work
     finish(straight)
     finish(stage(name, *out, cwd=work))
     assert target.read_bytes() == (work / result.replace("OUT", f"{key}_straight")).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def dry(tiny_model, work):
+    """The tiny model without dropout: its gradients do not depend on who draws the random numbers."""
+    shutil.copytree(tiny_model, work / "dry")
+    config = json.loads((work / "dry" / "config.json").read_text())
+    (work / "dry" / "config.json").write_text(json.dumps({**config, "dropout_rate": 0.0}))
+
+
+def torchrun(name, *words, cwd):
+    """Start the stage in two processes, as a user would."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+         os.path.join(ROOT, name + ".py"), *map(str, words)], cwd=cwd, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"})
+
+
+@pytest.mark.parametrize("key, more", [
+    ("warmstart", ["--shard"]), ("critic", ["--accumulate", "3"]),
+    ("critic", ["--shard", "--grad-checkpointing"]), ("rl", ["--accumulate", "2"]),
+    ("on-policy", ["--shard"])])
+def test_two_processes_learn_what_one_does(work, dry, key, more):
+    """Catches gradients that are not those of the whole batch: a mean of means (batches of 4 hold
+    programs of unequal length, the last of an epoch fewer than there are parts), a part that is lost
+    or counted twice, a state that is not gathered. The two processes are stopped after the first
+    checkpoint and one process goes on; the log is that of one process alone."""
+    name, words, result = STAGES[key]
+    words = ["dry" if word == "tiny" else word for word in words]
+    out = f"{key}_{'_'.join(more)}_two"
+    if not (work / f"{key}_one").exists():
+        finish(stage(name, *[word.replace("OUT", f"{key}_one") for word in words], cwd=work))
+    two = [word.replace("OUT", out) for word in words] + more
+    killed = torchrun(name, *two, cwd=work)
+    while killed.poll() is None and not list((work / out).glob("step-*[0-9]")):
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGTERM)  # torchrun ends its processes
+    assert "Error" not in killed.communicate()[1].replace("SignalException", "")
+    finish(stage(name, *[word for word in two if word != "--shard"], cwd=work))
+    one, two = ([json.loads(line) for line in (work / run / "metrics.jsonl").read_text().splitlines()]
+                for run in (f"{key}_one", out))
+    assert [list(row) for row in one] == [list(row) for row in two]
+    for a, b in zip(one, two):
+        assert a == pytest.approx(b, rel=2e-3, abs=1e-4)
+
+
+def test_two_processes_write_the_same_programs_and_verdicts_as_one_also_after_a_kill(work):
+    """Catches programs that are lost or doubled between the parts: the joined file is that of one
+    process, byte for byte, though the run was killed and went on with another number of processes."""
+    for key, go_on in (("critic sampling", torchrun), ("evaluate", stage)):
+        name, words, _ = STAGES[key]
+        one, two = ([word.replace("OUT", f"{key} {number}.jsonl") for word in words]
+                    for number in ("one", "two"))
+        finish(stage(name, *one, cwd=work))
+        killed = torchrun(name, *two, cwd=work)
+        while killed.poll() is None and not list(work.glob(f"{key} two.jsonl.part-*")):
+            time.sleep(0.01)
+        killed.send_signal(signal.SIGTERM)  # torchrun ends its processes
+        killed.communicate()
+        finish(go_on(name, *two, cwd=work))
+        assert (work / f"{key} two.jsonl").read_bytes() == (work / f"{key} one.jsonl").read_bytes()
+        assert not list(work.glob(f"{key} two.jsonl.part-*"))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
