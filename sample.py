@@ -10,6 +10,8 @@ Writes  --out: one program record a line with `code`, `source` and the `tokens` 
         and with them those that were refined (--keep). They hold `rounds` (programs, passed and
         generated tokens of each round: what they cost), `parent` (the code that they were refined
         or repaired from), `parent_outcome` and `prefix_tokens`.
+        --export, once all is sampled: the programs as OUT.human-eval.jsonl or OUT.evalplus.jsonl
+        (OUT without its .jsonl), which those harnesses and `evaluate.py --programs` read.
 
     python sample.py --model runs/warmstart --problems data/mini_apps/test.jsonl \\
         --out runs/samples.jsonl --num-programs 10
@@ -30,6 +32,8 @@ import argparse
 import contextlib
 import html
 import inspect
+import json
+import os
 from collections import Counter, namedtuple
 
 import numpy as np
@@ -41,7 +45,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from pretrain_ntp import (autocast, check_config, decode_program, encode_prompt, load_model, pad,
                           pick_device)
 from sandbox import (Judge, Outcome, Program, UserError, append_record, make_parser,
-                     open_to_continue, read_problems, read_programs, run_main)
+                     open_to_continue, read_problems, read_programs, run_main, to_sample)
 from train_critic import critic_batch, load_critic, prefix_predictions, show_tokens, write_page
 
 PASSED = Outcome.PASSED_TEST.label
@@ -383,6 +387,18 @@ def make_units(problems, tokenizer, args):
             for batch, first in enumerate(range(0, total, size))]
 
 
+def export(path, form, problems, programs):
+    """Write the programs as a sample file of `form`; say how many do not continue the prompt."""
+    with open(path + ".tmp", "w") as file:
+        file.writelines(json.dumps(to_sample(problems[program.key], program.code, form)) + "\n"
+                        for program in programs)
+    os.replace(path + ".tmp", path)
+    anew = sum(not program.code.startswith(problems[program.key].prompt) for program in programs)
+    print(f"wrote {path}" + (f"; {anew} of {len(programs)} programs do not begin with the prompt: "
+          "they follow it and define the function anew, with its imports and helpers at hand"
+          if form == "human-eval" and anew else ""))
+
+
 def sample(args):
     device, problems = pick_device(args.device), read_problems(args.problems)
     tokenizer, model = load_model(args.model, device)
@@ -399,7 +415,8 @@ def sample(args):
     units = make_units(problems, tokenizer, args)
     starts = np.cumsum([0] + [unit.size for unit in units]).tolist()  # of each unit in the file
     file, done = open_to_continue(args.out)
-    check_config(args.out + ".config.json", args, started=done, ignore=("device", "trace"))
+    check_config(args.out + ".config.json", args, started=done,
+                 ignore=("device", "trace", "export"))
     keys = [str(unit.problem.problem_id) for unit in units for _ in range(unit.size)]
     if [W.key for W in (read_programs(args.out) if done else [])] != keys[:done]:
         raise UserError(f"{args.out} holds programs of other problems; use another --out")
@@ -439,6 +456,9 @@ def sample(args):
             trace(args.trace, units[shown], critic_sampling(units[shown:shown + 1], *models),
                   critic, tokenizer, judge)
     print(f"wrote {starts[-1] - done} programs, {num_tokens} tokens to {args.out}")
+    if args.export:
+        export(f"{args.out.removesuffix('.jsonl')}.{args.export}.jsonl", args.export, problems,
+               read_programs(args.out))
 
 
 # --- command line ---------------------------------------------------------------------------------
@@ -463,6 +483,8 @@ def parse_args(argv=None):
     p.add_argument("--failed", default=None, metavar="FILE",
                    help="judged programs: --model is a repair model, and writes --num-programs for "
                    "each failed one")
+    p.add_argument("--export", choices=["human-eval", "evalplus"], default=None,
+                   help="also write the programs as a sample file of that harness")
     g = p.add_argument_group("critic sampling (Section 3.3.4, Algorithm 1)")
     g.add_argument("--critic", default=None, metavar="DIR",
                    help="run directory of train_critic.py --binary")
