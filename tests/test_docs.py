@@ -145,15 +145,16 @@ def test_the_readmes_snippet_writes_the_greedy_program(tiny_model, capsys):
     do: its configuration, its tokenizer, or a prompt that is not ours."""
     import torch
 
-    from pretrain_ntp import decode_program, encode_prompt, load_model
+    from pretrain_ntp import build_prompt, decode_program, encode_prompt, load_model
     from sample import generate
     from sandbox import Problem
     code = textwrap.dedent(re.search(r"^    from transformers .*?\n\n", read("README.md"), re.M | re.S)[0])
     code = re.sub(r'(checkpoint = ).*', rf'\1"{tiny_model}"', code).replace("512", "20")
-    exec(code, {})
+    exec(code, names := {})
     tokenizer, model = load_model(tiny_model, torch.device("cpu"))
-    prompt = encode_prompt(tokenizer, Problem(1, "Print n + 1."), 600)
-    (ids,), = generate(model.eval(), [prompt], 1, 20, method="greedy")
+    problem = Problem(1, "Print n + 1.")
+    (ids,), = generate(model.eval(), [encode_prompt(tokenizer, problem, 600)], 1, 20, method="greedy")
+    assert names["prompt"] == build_prompt(problem) and names["ids"][0, 1:].tolist() == ids
     assert capsys.readouterr().out == decode_program(tokenizer, ids) + "\n"
 
 

@@ -197,8 +197,8 @@ TASKS = [({"problem_id": "HumanEval/0", "question": PROMPT, "starter_code": "def
 
 @pytest.mark.parametrize("form, key", [("human-eval", "completion"), ("evalplus", "solution")])
 def test_exported_programs_get_the_same_verdicts_as_the_records(form, key, tiny_model, tmp_path, capsys):
-    """Catches an export of a finished file that is refused, or samples anew; a prompt that is lost or
-    doubled; and a program that begins indented taken for the body of the prompt's function."""
+    """Catches an export of a finished file that is refused, or samples anew; a prompt that is lost; and
+    a program that begins indented taken for the body of the prompt's function."""
     problems, out = tmp_path / "p.jsonl", tmp_path / "s.jsonl"
     problems.write_text("".join(json.dumps(row) + "\n" for row, _ in TASKS))
     words = ["--model", tiny_model, "--problems", str(problems), "--out", str(out), "--num-programs", "4",
