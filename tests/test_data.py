@@ -185,6 +185,28 @@ def test_example_tests_are_taken_from_the_statement(question, starter_code, fn_n
     assert apps.example_tests(question, starter_code, fn_name) == tests
 
 
+# --- rows of the Hub ------------------------------------------------------------------------------
+
+HUB = [(mbpp, TWICE),  # google-research-datasets/mbpp, then its sanitized configuration
+       (mbpp, {"source_file": "x.ipynb", "task_id": 7, "prompt": "Halve it.", "code": "def halve(x):\n  return x / 2",
+               "test_imports": ["import math"], "test_list": ["assert math.isclose(halve(2), 1)"]}),
+       (humaneval, AREA),  # openai/openai_humaneval
+       (apps, {"problem_id": 7, **ADD}), (apps, {"id": 7, **ADD})]  # codeparrot/apps
+
+
+@pytest.mark.parametrize("module, row", HUB)
+def test_a_parquet_file_of_the_hub_gives_the_same_problem_as_its_rows_in_jsonl(module, row, tmp_path):
+    """Catches: lists and numbers that come as arrays, a second row lost, a file taken for text."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow
+    key = "task_id" if "task_id" in row else "id" if "id" in row else "problem_id"
+    rows = [row, {**row, key: row[key] + (1 if isinstance(row[key], int) else "0")}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "test-00000-of-00001.parquet")
+    problems = convert(module, tmp_path / "rows.jsonl", tmp_path)
+    assert convert(module, tmp_path / "test-00000-of-00001.parquet", tmp_path) == problems and len(problems) == 2
+
+
 # --- bad input ------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name, text, message", [
@@ -192,8 +214,9 @@ def test_example_tests_are_taken_from_the_statement(question, starter_code, fn_n
     ("mbpp", '{"task_id": 1', "line 1"),
     ("mbpp", '[{"task_id": 1}]', "not a row of MBPP"),
     ("mbpp", "", "no problems"),
+    ("mbpp", b"\xff\xfe", "line 1: not valid JSON"),
     ("humaneval", None, "cannot read"),
-    ("humaneval", json.dumps(AREA) + "\n{oops", "after line 2"),
+    ("humaneval", json.dumps(AREA) + "\n{oops", "line 2: not valid JSON"),
     ("humaneval", '{"task_id": 1}', "not a row of HumanEval"),
     ("apps", None, "cannot read"),
     ("apps", '{"question": "?"}', "no problem number"),
@@ -205,7 +228,7 @@ def test_bad_input_is_one_sentence_and_status_2(name, text, message, tmp_path):
     """Catches: a traceback, a half-written output, a message that names no file."""
     source, out = tmp_path / "source.jsonl", tmp_path / "out.jsonl"
     if text is not None:
-        source.write_text(text)
+        source.write_bytes(text if isinstance(text, bytes) else text.encode())
     run = subprocess.run([sys.executable, os.path.join(ROOT, "data", name, "prepare.py"),
                           "--input", source, "--out", out], capture_output=True, text=True)
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1), run.stderr

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -137,6 +138,24 @@ def test_equation_tags_and_the_readme_table_agree():
     for stage in STAGES:
         for tag in re.findall(r"# .*?(Eq\. \(\d+\))\s*$", read(stage + ".py"), re.M):
             assert tag in table, f"{stage}.py carries {tag}, which the README's table does not name"
+
+
+def test_the_readmes_snippet_writes_the_greedy_program(tiny_model, capsys):
+    """Catches a checkpoint that plain transformers does not open, or that it reads otherwise than we
+    do: its configuration, its tokenizer, or a prompt that is not ours."""
+    import torch
+
+    from pretrain_ntp import build_prompt, decode_program, encode_prompt, load_model
+    from sample import generate
+    from sandbox import Problem
+    code = textwrap.dedent(re.search(r"^    from transformers .*?\n\n", read("README.md"), re.M | re.S)[0])
+    code = re.sub(r'(checkpoint = ).*', rf'\1"{tiny_model}"', code).replace("512", "20")
+    exec(code, names := {})
+    tokenizer, model = load_model(tiny_model, torch.device("cpu"))
+    problem = Problem(1, "Print n + 1.")
+    (ids,), = generate(model.eval(), [encode_prompt(tokenizer, problem, 600)], 1, 20, method="greedy")
+    assert names["prompt"] == build_prompt(problem) and names["ids"][0, 1:].tolist() == ids
+    assert capsys.readouterr().out == decode_program(tokenizer, ids) + "\n"
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -265,6 +265,7 @@ def test_without_matplotlib_one_line_says_so(tmp_path, monkeypatch, capsys):
     ({"--programs": "nowhere.jsonl"}, "cannot read nowhere.jsonl"),
     ({"--programs": "broken.jsonl"}, "broken.jsonl, line 2: not valid JSON"),
     ({"--programs": "stranger.jsonl"}, "stranger.jsonl, line 1: problem_id 'three' is not in the problems"),
+    ({"--programs": "samples.jsonl"}, "samples.jsonl, line 2: problem_id 'HumanEval/0' is not in the problems file"),
     ({"--programs": "empty.jsonl"}, "no programs"),
     ({"--out": "s.jsonl"}, "one of the inputs"),
     ({"--out": "other.jsonl"}, "other.jsonl, line 1: not the program"),
@@ -284,6 +285,8 @@ def test_bad_input_is_one_sentence_and_status_2(change, message, sample, tmp_pat
     rows = program_rows("one", "print(", "print(3)")
     write_jsonl(tmp_path / "stranger.jsonl", program_rows("three", "print(3)"))
     (tmp_path / "broken.jsonl").write_text(json.dumps(rows[0]) + "\n{\"problem_id\": \n")
+    write_jsonl(tmp_path / "samples.jsonl", [{"task_id": "one", "solution": "print(3)"},
+                                             {"task_id": "HumanEval/0", "completion": "    pass"}])
     (tmp_path / "empty.jsonl").write_text("")
     write_jsonl(tmp_path / "other.jsonl", rows)
     write_jsonl(tmp_path / "longer.jsonl", rows * 4 + rows[:1])

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+import evaluate
 import sample
 from conftest import LAYOUTS
 from pretrain_ntp import load_model, pad
@@ -181,6 +182,43 @@ def test_hidden_tests_and_solutions_are_never_read(run, tmp_path):
     (tmp_path / "problems.jsonl").write_text("".join(
         json.dumps({key: row[key] for key in ("problem_id", "question")}) + "\n" for row in rows))
     assert run("b.jsonl") == whole
+
+
+# Each with four programs: a right one that begins with the prompt where there is one, a right whole
+# one, a wrong one, and one that only compiles behind the prompt: a compile error.
+PROMPT = "def twice(x):\n    \"\"\" Double x. \"\"\"\n"
+TWICE = "def twice(x):\n    return 2 * x\n"
+TASKS = [({"problem_id": "HumanEval/0", "question": PROMPT, "starter_code": "def twice(x):\n",
+           "entry_point": "twice", "test_code": "assert twice(3) == 6"},
+          [PROMPT + "    return 2 * x\n", TWICE, TWICE.replace("2", "3"), "    return 2 * x\n"]),
+         ({"problem_id": "MBPP/2", "question": "Double x.", "entry_point": "twice",
+           "test_code": "assert twice(3) == 6"}, [TWICE, TWICE, TWICE.replace("2", "3"), "    return"]),
+         ({"problem_id": 7, "question": "Print 6.", "input_output": {"inputs": [""], "outputs": ["6"]}},
+          ["print(6)", "print(2 * 3)", "print(7)", "print("])]
+
+
+@pytest.mark.parametrize("form, key", [("human-eval", "completion"), ("evalplus", "solution")])
+def test_exported_programs_get_the_same_verdicts_as_the_records(form, key, tiny_model, tmp_path, capsys):
+    """Catches an export of a finished file that is refused, or samples anew; a prompt that is lost; and
+    a program that begins indented taken for the body of the prompt's function."""
+    problems, out = tmp_path / "p.jsonl", tmp_path / "s.jsonl"
+    problems.write_text("".join(json.dumps(row) + "\n" for row, _ in TASKS))
+    words = ["--model", tiny_model, "--problems", str(problems), "--out", str(out), "--num-programs", "4",
+             "--max-target", "4"]
+    main(words)
+    codes = {row["problem_id"]: iter(codes) for row, codes in TASKS}
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    out.write_text("".join(json.dumps({**row, "code": next(codes[row["problem_id"]])}) + "\n" for row in rows))
+    main([*words, "--export", form])
+    exported = tmp_path / f"s.{form}.jsonl"
+    assert {tuple(json.loads(line)) for line in exported.read_text().splitlines()} == {("task_id", key)}
+    assert ("3 of 12 programs do not begin with the prompt" in capsys.readouterr().out) == (form == "human-eval")
+    for path in (out, exported):
+        evaluate.main(["--problems", str(problems), "--programs", str(path), "--out", str(path) + ".judged",
+                       "--k", "1", "--workers", "1"])
+    ours, theirs = (read_programs(str(path) + ".judged") for path in (out, exported))
+    assert [W.outcome for W in ours] == ["passed_test", "passed_test", "failed_test", "compile_error"] * 3
+    assert [(W.problem_id, W.outcome, W.error) for W in theirs] == [(W.problem_id, W.outcome, W.error) for W in ours]
 
 
 # --- critic sampling ------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 import collections
 import gc
 import glob
+import gzip
 import json
 import math
 import os
@@ -17,7 +18,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 import sandbox  # noqa: E402
 from sandbox import (Judge, Outcome, Problem, Program, REWARD, UserError, append_record, compare_output,  # noqa: E402
-                     compare_value, judge, open_to_continue, pack, read_problems, read_programs, to_row, unpack)
+                     compare_value, judge, open_to_continue, pack, read_problems, read_programs, to_row, to_sample,
+                     unpack)
 
 DATA = HERE.parent.parent / "shared" / "data"
 ESCAPED = "/tmp/sandbox-escaped"  # some hostile programs try to write this
@@ -59,6 +61,7 @@ def test_a_line_of_apps_on_the_hub_is_a_problem(tmp_path):
     ("{broken", "line 2: not valid JSON"),
     ("[1]", "line 2: not a JSON object"),
     ('{"problem_id": 2}', 'line 2: no "question"'),
+    ('{"task_id": "HumanEval/0", "prompt": "q"}', "goes through data/humaneval/prepare.py"),
     ('{"problem_id": 1, "question": "q"}', "line 2: problem_id 1 appears twice"),
     ('{"problem_id": 2, "question": "q", "input_output": {"inputs": ["1"], "outputs": []}}', "1 inputs and 0 outputs"),
     ('{"problem_id": 2, "question": "q", "input_output": {"inputs": "1"}}', "needs two lists"),
@@ -78,6 +81,68 @@ def test_programs_of_unknown_problems_are_refused(tmp_path):
     assert read_programs(path)[1].extra == {"note": 3}
     with pytest.raises(UserError, match="line 2: problem_id 9"):
         read_programs(path, {"1": None})
+
+
+TWICE = "def twice(x):\n    return 2 * x\n"
+PROMPT = "import math\n\n\ndef twice(x):\n    \"\"\" Double x. \"\"\"\n"
+TASKS = {"HumanEval/0": Problem("HumanEval/0", PROMPT, "def twice(x):\n"), "7": Problem(7, "Print it."),
+         "MBPP/2": Problem("MBPP/2", "Double x.\nassert twice(1) == 2", entry_point="twice")}
+
+
+@pytest.mark.parametrize("line, problem_id, code", [
+    ({"task_id": "HumanEval/0", "completion": "    return 2 * x\n"}, "HumanEval/0", PROMPT + "    return 2 * x\n"),
+    ({"task_id": "HumanEval/0", "solution": TWICE}, "HumanEval/0", TWICE),  # evalplus: self-contained
+    ({"task_id": "HumanEval/0", "solution": TWICE, "completion": "x"}, "HumanEval/0", TWICE),
+    ({"task_id": "Mbpp/2", "solution": TWICE}, "MBPP/2", TWICE),
+    ({"task_id": "Mbpp/2", "completion": TWICE}, "MBPP/2", TWICE),  # a question that is no code
+    ({"task_id": "7", "completion": "print(7)"}, 7, "print(7)"),
+    ({"task_id": 7, "completion": "print(7)"}, 7, "print(7)")])
+def test_sample_files_of_human_eval_and_evalplus_are_programs(line, problem_id, code, tmp_path):
+    """Catches a completion without its prompt, a solution with it, evalplus' spelling of MBPP's ids."""
+    program, = read_programs(write(tmp_path / "s.jsonl", {**line, "passed": True}), TASKS)
+    assert (program.problem_id, program.code, program.extra) == (problem_id, code, {"passed": True})
+
+
+@pytest.mark.parametrize("line, complaint", [
+    ({"task_id": "Mbpp/3", "solution": ""}, "problem_id 'Mbpp/3' is not in the problems file"),
+    ({"task_id": "humaneval/0", "completion": ""}, "problem_id 'humaneval/0' is not in"),
+    ({"task_id": "2", "solution": ""}, "problem_id '2' is not in"),  # never guessed to be MBPP/2
+    ({"task_id": "7", "generation": ""}, 'no "code"'),
+    ({"task_id": "7", "completion": ["a", "b"]}, "not a string"),
+    ({"problem_id": 7, "code": 5}, "not a string")])
+def test_a_bad_sample_names_file_line_and_reason(line, complaint, tmp_path):
+    """Catches ids that are guessed, and a list of completions that ends in a traceback."""
+    path = write(tmp_path / "s.jsonl", {"task_id": "7", "solution": ""}, line)
+    with pytest.raises(UserError, match="s.jsonl, line 2: .*" + complaint):
+        read_programs(path, TASKS)
+
+
+@pytest.mark.parametrize("key, code, completion", [
+    ("HumanEval/0", PROMPT + "    return 2 * x\n", "    return 2 * x\n"),
+    ("HumanEval/0", TWICE, "\npass\n" + TWICE),
+    ("MBPP/2", TWICE, TWICE)])
+def test_an_exported_program_is_what_follows_the_prompt_or_the_whole(key, code, completion):
+    """Catches a prompt that is there twice, and ids that the other harness does not know."""
+    task_id = {"MBPP/2": "Mbpp/2"}.get(key, key)
+    assert to_sample(TASKS[key], code, "human-eval") == {"task_id": task_id, "completion": completion}
+    assert to_sample(TASKS[key], code, "evalplus") == {"task_id": task_id, "solution": code}
+
+
+def test_a_gz_file_is_unpacked_and_a_torn_one_is_one_sentence(tmp_path):
+    """Catches samples.jsonl.gz read as text, and a traceback for half a download."""
+    path = tmp_path / "s.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"problem_id": 7, "code": "print(7)"}\n'))
+    assert [program.code for program in read_programs(path)] == ["print(7)"]
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(UserError, match="cannot read .*s.jsonl.gz: .*check the path"):
+        read_programs(path)
+
+
+def test_without_pyarrow_one_line_says_so(tmp_path, monkeypatch):
+    """Catches a traceback for want of an optional package."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UserError, match="test.parquet: pyarrow is missing .pip install pyarrow"):
+        read_problems(tmp_path / "test.parquet")
 
 
 def test_a_torn_last_line_is_cut_off_and_the_run_continues(tmp_path):

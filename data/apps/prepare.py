@@ -4,7 +4,8 @@
     python data/apps/prepare.py --input test.jsonl --out data/apps/test.jsonl
 
 Reads    one split: its folder of 0000/ 0001/ ... (question.txt, input_output.json, solutions.json,
-         metadata.json, starter_code.py), or its .jsonl file from codeparrot/apps on the Hub.
+         metadata.json, starter_code.py), or its .jsonl file from codeparrot/apps on the Hub, or
+         a .parquet file of the same rows (needs pyarrow).
 Writes   one problem a line, in the format that the docstring of sandbox.py describes.
 
 The example tests, which critic sampling may look at (Sec. 3.3.4), are taken from the statement:
@@ -181,7 +182,7 @@ def example_tests(question, starter_code, fn_name):
 def parse_args(argv=None):
     p = make_parser(__doc__)
     p.add_argument("--input", required=True, default=argparse.SUPPRESS, metavar="DIR_OR_FILE",
-                   help="a split of APPS: a folder, or train.jsonl or test.jsonl from the Hub")
+                   help="a split of APPS: a folder, or a .jsonl or .parquet file from the Hub")
     p.add_argument("--out", required=True, default=argparse.SUPPRESS, metavar="P.jsonl",
                    help="problems file to write")
     return p.parse_args(argv)

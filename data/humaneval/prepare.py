@@ -2,7 +2,8 @@
 
     python data/humaneval/prepare.py --input HumanEval.jsonl.gz --out data/humaneval/problems.jsonl
 
-Reads    HumanEval.jsonl.gz or HumanEval.jsonl (164 problems), as openai/human-eval publishes them.
+Reads    HumanEval.jsonl.gz or HumanEval.jsonl (164 problems), as openai/human-eval publishes them,
+         or the .parquet file of openai/openai_humaneval on the Hub (needs pyarrow).
 Writes   one problem a line, in the format that the docstring of sandbox.py describes.
 
 The question is the prompt, whole; the starter code is the signature of the function to write. A
@@ -15,32 +16,15 @@ Next: python sample.py --problems data/humaneval/problems.jsonl
 """
 import argparse
 import ast
-import gzip
 import json
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-from sandbox import Problem, UserError, make_parser, run_main, to_row
+from sandbox import Problem, UserError, make_parser, read_jsonl, run_main, to_row
 
 
 # --- data -----------------------------------------------------------------------------------------
-
-def read_rows(path):
-    """Yield (line number, row) from a .jsonl file, compressed or not."""
-    number = 0
-    try:
-        open_file = gzip.open if path.endswith(".gz") else open
-        with open_file(path, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, json.loads(line)
-    except (OSError, EOFError) as error:
-        raise UserError(f"cannot read {path} ({error}); check the path or the download") from None
-    except ValueError as error:
-        raise UserError(f"{path}, after line {number}: not valid JSON ({error}); "
-                        "download it again") from None
-
 
 def signature(prompt, name):
     """The lines of `prompt` from `def name` up to its docstring."""
@@ -63,7 +47,7 @@ def to_problem(row):
 def parse_args(argv=None):
     p = make_parser(__doc__)
     p.add_argument("--input", required=True, default=argparse.SUPPRESS, metavar="FILE",
-                   help="HumanEval.jsonl.gz or HumanEval.jsonl")
+                   help="HumanEval.jsonl.gz, HumanEval.jsonl or the Hub's .parquet file")
     p.add_argument("--out", required=True, default=argparse.SUPPRESS, metavar="P.jsonl",
                    help="problems file to write")
     return p.parse_args(argv)
@@ -72,7 +56,7 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     problems = []
-    for number, row in read_rows(args.input):
+    for number, row in read_jsonl(args.input):
         try:
             problems.append(to_problem(row))
         except (KeyError, TypeError, SyntaxError, StopIteration) as error:

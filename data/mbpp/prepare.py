@@ -2,7 +2,8 @@
 
     python data/mbpp/prepare.py --input mbpp.jsonl --out data/mbpp/problems.jsonl
 
-Reads    mbpp.jsonl (974 problems) or sanitized-mbpp.json (427), as google-research publishes them.
+Reads    mbpp.jsonl (974 problems) or sanitized-mbpp.json (427), as google-research publishes them,
+         or a .parquet file of google-research-datasets/mbpp on the Hub (one split; needs pyarrow).
 Writes   one problem a line, in the format that the docstring of sandbox.py describes.
 
 The question is the description, "Your code should satisfy these tests:" and the first three
@@ -28,11 +29,11 @@ from sandbox import Problem, UserError, make_parser, read_jsonl, run_main, to_ro
 # --- data -----------------------------------------------------------------------------------------
 
 def read_rows(path):
-    """Yield (place, row) from the .jsonl file, or from the sanitized one, which is a JSON list."""
+    """Yield (place, row) from a file of rows, or from the sanitized one, which is a JSON list."""
     try:
-        with open(path, encoding="utf-8") as file:
-            is_list = file.read(1) == "["
-            rows = json.loads("[" + file.read()) if is_list else None
+        with open(path, "rb") as file:
+            is_list = file.read(1) == b"["
+            rows = json.loads(b"[" + file.read()) if is_list else None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; check the path") from None
     except ValueError as error:
@@ -84,7 +85,7 @@ def to_problem(row):
 def parse_args(argv=None):
     p = make_parser(__doc__)
     p.add_argument("--input", required=True, default=argparse.SUPPRESS, metavar="FILE",
-                   help="mbpp.jsonl or sanitized-mbpp.json")
+                   help="mbpp.jsonl, sanitized-mbpp.json or a .parquet file of the Hub")
     p.add_argument("--out", required=True, default=argparse.SUPPRESS, metavar="P.jsonl",
                    help="problems file to write")
     return p.parse_args(argv)
