@@ -71,7 +71,7 @@ TABLES = {
           "D baseline + critic": (["--returns", "baseline+critic"], "2.20", "3.10")},
     "3": {"warm start": (None, "2.00", "2.90"),
           "ce": (["--objective", "ce"], "1.50", "2.26"),
-          "ce+samples": (["--objective", "ce+samples"], "1.76", "2.66"),
+          "ce+samples": (["--objective", "ce+samples", "--returns", "critic"], "1.76", "2.66"),
           "rl": (["--objective", "rl", *ON_POLICY], "1.64", "2.56"),
           "ce+rl": (["--objective", "ce+rl", *ON_POLICY], "2.20", "3.10")},
     "returns-on-policy": {
@@ -109,16 +109,19 @@ def train(script, out, *flags):
 
 
 def training_cost(run, seconds):
-    """(seconds, tokens trained on) of a run, sampling and judging on-policy included. The first
-    figure is kept: a run that is found finished takes no time. nan: it was killed and continued."""
+    """(seconds, tokens trained on) of a run, sampling and judging on-policy included. A run that is
+    found finished keeps the first figure. nan: it was killed, or its steps are now more."""
     path = f"{run}/cost.json"
-    if not os.path.exists(path):
-        with open(f"{run}/metrics.jsonl") as file:
-            tokens = max(json.loads(line).get("tokens", 0) for line in file)
-        with open(path, "w") as file:
-            json.dump([seconds, tokens], file)
-    with open(path) as file:
-        return json.load(file)
+    with open(f"{run}/metrics.jsonl") as file:
+        tokens = max(json.loads(line).get("tokens", 0) for line in file)
+    if os.path.exists(path):
+        with open(path) as file:
+            first = json.load(file)
+        if first[1] == tokens:
+            return first
+    with open(path, "w") as file:
+        json.dump([seconds, tokens], file)
+    return [seconds, tokens]
 
 
 def judged_programs(problems, model, out, seed, *flags, split="test", judging=()):
