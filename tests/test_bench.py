@@ -25,7 +25,7 @@ def write_programs(path, programs):
 
 
 def judged(key, outcomes, tokens=10, **extra):
-    """One program of problem `key` for each letter of `outcomes`: p passed, f failed, on the example
+    """A program of problem `key` for each letter of `outcomes`: p passed, f failed, on the example
     tests too."""
     return [Program(key, "", tokens=[1] * tokens, extra={"example_passed": letter == "p", **extra},
                     outcome={"p": "passed_test", "f": "failed_test"}[letter])
