@@ -33,6 +33,7 @@ there are --pretrain-steps steps of 48 windows of 192 tokens, in halves for `msp
 on all of a window, MSP's target is short. `ntp` is demo.sh's pretraining. The paper has no rows
 `none` and `ntp`; its `msp` read CSN, then GCPY, and its `msp + ntp` adds NTP's steps to those.
 """
+import glob
 import itertools
 import json
 import os
@@ -103,14 +104,15 @@ def stage(script, *flags):
 
 def train(script, out, *flags):
     """Train the run `out`, or go on with it; returns its (seconds, tokens)."""
-    started, continued = time.time(), os.path.exists(f"{out}/metrics.jsonl")
+    started, continued = time.time(), glob.glob(f"{out}/step-*")
     stage(script, "--out", out, *flags)
     return training_cost(out, float("nan") if continued else time.time() - started)
 
 
 def training_cost(run, seconds):
     """(seconds, tokens trained on) of a run, sampling and judging on-policy included. A run that is
-    found finished keeps the first figure. nan: it was killed, or its steps are now more."""
+    found finished keeps the first figure. nan seconds: it was continued, after a kill or with
+    more steps."""
     path = f"{run}/cost.json"
     with open(f"{run}/metrics.jsonl") as file:
         tokens = max(json.loads(line).get("tokens", 0) for line in file)
@@ -170,7 +172,7 @@ def train_actor(args, flags, seed, out):
 def train_warm_start(args, tasks, seed, out):
     """A row of Table 5: pretraining on `tasks` in turn, each with its share of --pretrain-steps,
     then the warm start; returns (run directory, the cost of all)."""
-    # The tokenizer comes with --init mini and hangs on corpus and problems alone. One step at rate
+    # The tokenizer comes with --init mini and depends on corpus and problems alone. One step at rate
     # 0 changes no weight: it saves what all rows start from.
     model, costs = f"{args.work}/table5-untrained-{seed}", []
     stage("pretrain_ntp.py", "--task", "warmstart", "--init", "mini", "--problems", TRAIN,
@@ -356,13 +358,14 @@ def mean_shares(paths):
 
 
 def draw_curves(axes, rows, key):
-    """rows: {row: run directories, one a seed}. The mean over seeds, and the lowest and highest."""
+    """rows: {row: run directories, one a seed}. The mean over seeds, and the lowest and highest:
+    two or three seeds have no interval worth drawing."""
     for (row, runs), (color, line, marker) in zip(rows.items(), itertools.cycle(LINES)):
         steps, values = curve(runs, key)
         axes.plot(steps, values.mean(axis=0), color=color, linestyle=line, marker=marker, label=row)
         axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=color, alpha=0.15,
                           linewidth=0)
-    axes.set(title=key.replace("_", " "), xlabel="step")
+    axes.set(title=key.replace("_", " "), xlabel="step (band: lowest to highest seed)")
 
 
 def draw_shares(axes, rows):

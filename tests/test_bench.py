@@ -83,6 +83,7 @@ def test_a_killed_run_does_not_pass_its_last_part_off_as_all(tmp_path, monkeypat
     """Catches seconds that are counted from where a killed run was continued."""
     monkeypatch.setattr(tables, "stage", lambda *words: None)
     run = write_metrics(tmp_path / "run", [{"step": 2, "tokens": 90}])
+    os.makedirs(f"{run}/step-000002")
     assert np.isnan(tables.train("train_rl.py", run)[0])
 
 
