@@ -18,9 +18,10 @@ Writes   --work/ROW-SEED/ (a run and its programs), and the table: pass@k in per
          --plot: the curves of the rows' runs over steps (mean, and a band from the lowest to the
          highest seed), and the outcomes of the programs for the test problems, warm start first.
 
-Table 3 has one more row, run only when --rows names it: `released recipe`, what the released code
-does: rewards relative to the greedy program's, the critic's values as they come, samples of the
-warm start, batches of 4, and nothing that bounds the negative branch.
+Table 3 has one more row, run only when --rows names it: `released recipe`, those choices of the
+released code that are flags here: rewards relative to the greedy program's, the critic's values as
+they come, samples of the warm start, batches of 4 (so an eighth of the programs in as many steps),
+and nothing that bounds the negative branch. The learning rate is that of the other rows.
 
 Table 4: N = --num-programs programs for each of the first --num-problems test problems, in
 mini-batches of at most 20. Each row is compared with plain sampling twice: with N programs, which
@@ -172,8 +173,8 @@ def train_actor(args, flags, seed, out):
 def train_warm_start(args, tasks, seed, out):
     """A row of Table 5: pretraining on `tasks` in turn, each with its share of --pretrain-steps,
     then the warm start; returns (run directory, the cost of all)."""
-    # The tokenizer comes with --init mini and depends on corpus and problems alone. One step at rate
-    # 0 changes no weight: it saves what all rows start from.
+    # The tokenizer of --init mini depends on corpus and problems alone. One step at rate 0 changes
+    # no weight: it saves what all rows start from.
     model, costs = f"{args.work}/table5-untrained-{seed}", []
     stage("pretrain_ntp.py", "--task", "warmstart", "--init", "mini", "--problems", TRAIN,
           "--out", model, "--steps", 1, "--lr", 0, "--batch-size", 1, "--held-out", 0,
