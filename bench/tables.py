@@ -30,9 +30,11 @@ rounds of the row generated for that problem (1@ is of those that pass its examp
 
 Table 5: what comes before the warm start, which is demo.sh's. All rows of a seed start from the
 same random weights, and all rows of all seeds have the same tokenizer. Where there is pretraining
-there are --pretrain-steps steps of 48 windows of 192 tokens, in halves for `msp + ntp`; NTP trains
-on all of a window, MSP's target is short. `ntp` is demo.sh's pretraining. The paper has no rows
-`none` and `ntp`; its `msp` read CSN, then GCPY, and its `msp + ntp` adds NTP's steps to those.
+there are --pretrain-steps steps of 48 windows of 192 tokens, in halves for `msp + ntp`. Of these
+NTP loses what is more than 96 tokens from the pivot and MSP nothing, so that MSP trains on more
+tokens (the column says how many), though on fewer target tokens. `ntp` is demo.sh's pretraining.
+The paper has no rows `none` and `ntp`; its `msp` read CSN, then GCPY, and its `msp + ntp` adds
+NTP's steps to those.
 """
 import glob
 import itertools
