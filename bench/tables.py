@@ -1,42 +1,73 @@
-"""The paper's Tables 2 (returns), 3 (objectives) and 4 (critic sampling), and offline against on-policy, on mini-APPS, over
-seeds, from one warm start.
+"""The paper's Tables 2 (returns), 3 (objectives), 4 (critic sampling) and 5 (pretraining), and
+offline against on-policy, on mini-APPS, over seeds.
 
-    bash demo.sh                                                # makes the warm start, its samples and the critic
+    bash demo.sh                                  # makes the warm start, its samples and the critic
     python bench/tables.py --table 3 --seeds 0 1 2              # writes results/table3.md
-    python bench/tables.py --table 3 --seeds 0 --rows ce ce+rl  # a part of it; what is done is not done again
-    python bench/tables.py --table 4 --num-programs 20          # the demo's actor, binary critic and repair model
+    python bench/tables.py --table 3 --seeds 0 --rows ce ce+rl  # what is done is not done again
+    python bench/tables.py --table 3 --rows ce+rl "released recipe" --plot results/table3.png
+    python bench/tables.py --table 4 --num-programs 20  # the demo's actor, critic_test and repair
+    python bench/tables.py --table 5 --seeds 0 1 2      # needs nothing of the demo but the data
 
-Reads    --demo: demo.sh's folder. Every row trains `train_rl.py` for the same number of steps and batches from the same
-         warm start, then draws and judges the same number of programs for each test problem.
-Writes   --work/ROW-SEED/ (a run and its programs), and the table: pass@k in percent, its mean over seeds and 95 %
-         interval (bootstrap over seeds and problems), the difference to the first row, paired by problem and seed,
-         and the paper's own numbers (CodeT5-770M, APPS, beam search: to be compared by their order only).
+Reads    --demo: demo.sh's folder. Every row trains `train_rl.py` for the same number of steps and
+         batches from the same warm start, then draws and judges the same number of programs for
+         each test problem.
+Writes   --work/ROW-SEED/ (a run and its programs), and the table: pass@k in percent, its mean over
+         seeds and 95 % interval (bootstrap over seeds and problems), the difference to the first
+         row, paired by problem and seed, and the paper's own numbers (CodeT5-770M, APPS, beam
+         search: to be compared by their order only).
+         --plot: the curves of the rows' runs over steps (mean, and a band from the lowest to the
+         highest seed), and the outcomes of the programs for the test problems, warm start first.
 
-Table 4: N = --num-programs programs for each of the first --num-problems test problems, in mini-batches of at most 20. Each row is
-compared with plain sampling twice: with N programs, which are the very ones that its first rounds drew, and with as many
-programs as cost the tokens that all rounds of the row generated for that problem (1@ is of those that pass its example tests).
+Table 3 has one more row, run only when --rows names it: `released recipe`, those choices of the
+released code that are flags here: rewards relative to the greedy program's, the critic's values as
+they come, samples of the warm start, batches of 4 (so an eighth of the programs in as many steps),
+and nothing that bounds the negative branch. The learning rate is that of the other rows.
+
+Table 4: N = --num-programs programs for each of the first --num-problems test problems, in
+mini-batches of at most 20. Each row is compared with plain sampling twice: with N programs, which
+are the very ones that its first rounds drew, and with as many programs as cost the tokens that all
+rounds of the row generated for that problem (1@ is of those that pass its example tests).
+
+Table 5: what comes before the warm start, which is demo.sh's. All rows of a seed start from the
+same random weights, and all rows of all seeds have the same tokenizer. Where there is pretraining
+there are --pretrain-steps steps of 48 windows of 192 tokens, in halves for `msp + ntp`. Of these
+NTP loses what is more than 96 tokens from the pivot and MSP nothing, so that MSP trains on more
+tokens (the column says how many), though on fewer target tokens. `ntp` is demo.sh's pretraining.
+The paper has no rows `none` and `ntp`; its `msp` read CSN, then GCPY, and its `msp + ntp` adds
+NTP's steps to those.
 """
-import argparse
+import glob
 import itertools
 import json
 import os
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import numpy as np
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
-from evaluate import count_filtered, count_passed, n_at_k, pass_at_k
-from sandbox import read_programs
+from evaluate import (LABELS, count_filtered, count_passed, n_at_k,  # noqa: E402
+                      outcome_shares, pass_at_k)
+from sandbox import UserError, make_parser, read_programs, run_main  # noqa: E402
 
 DATA = os.path.join(ROOT, "data", "mini_apps")
+TRAIN = os.path.join(DATA, "train.jsonl")
+
+# --- the rows -------------------------------------------------------------------------------------
+
 LENGTHS = ["--max-source", "320", "--max-target", "256"]
 # as in demo.sh: 6,400 programs, of four actors
-ON_POLICY = ["--on-policy", "--round-steps", "50", "--group", "1", "--round-problems", "1600", "--returns", "critic",
-             "--bound", "positive"]
-# row: flags of train_rl.py, and the paper's pass@1 and pass@5 over all difficulties
+ON_POLICY = ["--on-policy", "--round-steps", "50", "--group", "1", "--round-problems", "1600",
+             "--returns", "critic", "--bound", "positive"]
+GROUP_BASELINE = ["--on-policy", "--round-steps", "50", "--group", "4", "--round-problems", "400",
+                  "--returns", "baseline+critic", "--baseline", "group", "--bound", "taper"]
+RELEASED = ["--objective", "ce+rl", "--returns", "baseline+critic", "--baseline", "greedy",
+            "--correction", "none", "--normalize", "token", "--bound", "none", "--batch-size", "4"]
+
+# row: flags of train_rl.py (None: not trained), and the paper's pass@1 and pass@5, all difficulties
 TABLES = {
     "2": {"A baseline": (["--returns", "baseline"], "1.62", "2.44"),
           "B critic": (["--returns", "critic"], "1.36", "1.94"),
@@ -44,33 +75,141 @@ TABLES = {
           "D baseline + critic": (["--returns", "baseline+critic"], "2.20", "3.10")},
     "3": {"warm start": (None, "2.00", "2.90"),
           "ce": (["--objective", "ce"], "1.50", "2.26"),
-          "ce+samples": (["--objective", "ce+samples"], "1.76", "2.66"),
+          "ce+samples": (["--objective", "ce+samples", "--returns", "critic"], "1.76", "2.66"),
           "rl": (["--objective", "rl", *ON_POLICY], "1.64", "2.56"),
           "ce+rl": (["--objective", "ce+rl", *ON_POLICY], "2.20", "3.10")},
     "returns-on-policy": {
-          "offline": (["--returns", "critic", "--bound", "positive"], "-", "-"),
-          "on-policy": (ON_POLICY, "-", "-"),
-          "on-policy, group baseline": (ON_POLICY[:3] + ["--round-problems", "400", "--group", "4", "--returns",
-                                        "baseline+critic", "--baseline", "group", "--bound", "taper"], "-", "-")}}
-# row of Table 4: flags of sample.py, and the paper's pass@200, pass@1000 and 1@1000 over all difficulties
-TABLE_4 = {"plain": (None, "12.12", "17.78", "7.71"), "refine": (["--no-repair"], "13.52", "19.36", "7.83"),
-           "repair, M = 1": (["--no-refine", "--num-repair", "1"], "-", "-", "-"),
-           "refine + repair, M = 1": (["--num-repair", "1"], "14.38", "20.98", "8.48"),
-           "refine + repair, M = 2": (["--num-repair", "2"], "14.46", "20.92", "8.47"),
-           "refine + repair, M = 4": (["--num-repair", "4"], "14.42", "20.62", "8.33")}
+        "offline": (["--returns", "critic", "--bound", "positive"], "-", "-"),
+        "on-policy": (ON_POLICY, "-", "-"),
+        "on-policy, group baseline": (GROUP_BASELINE, "-", "-")},
+    # flags of sample.py, and the paper's pass@200, pass@1000 and 1@1000
+    "4": {"plain": (None, "12.12", "17.78", "7.71"),
+          "refine": (["--no-repair"], "13.52", "19.36", "7.83"),
+          "repair, M = 1": (["--no-refine", "--num-repair", "1"], "-", "-", "-"),
+          "refine + repair, M = 1": (["--num-repair", "1"], "14.38", "20.98", "8.48"),
+          "refine + repair, M = 2": (["--num-repair", "2"], "14.46", "20.92", "8.47"),
+          "refine + repair, M = 4": (["--num-repair", "4"], "14.42", "20.62", "8.33")},
+    # the tasks before the warm start
+    "5": {"none": ([], "-", "-"), "msp": (["msp"], "1.56", "2.06"),
+          "msp + ntp": (["msp", "ntp"], "2.00", "2.90"), "ntp": (["ntp"], "-", "-")}}
+# rows that are run only when --rows names them
+ON_REQUEST = {"3": {"released recipe": (RELEASED, "-", "-")}}
 
+
+# --- stages ---------------------------------------------------------------------------------------
 
 def stage(script, *flags):
-    subprocess.run([sys.executable, os.path.join(ROOT, script), *flags], check=True)
+    """Run one of the six scripts; what stops it has been said by it, and stops this one too."""
+    done = subprocess.run([sys.executable, os.path.join(ROOT, script), *map(str, flags)])
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def train(script, out, *flags):
+    """Train the run `out`, or go on with it; returns its (seconds, tokens)."""
+    started, continued = time.time(), glob.glob(f"{out}/step-*")
+    stage(script, "--out", out, *flags)
+    return training_cost(out, float("nan") if continued else time.time() - started)
+
+
+def training_cost(run, seconds):
+    """(seconds, tokens trained on) of a run, sampling and judging on-policy included. A run that is
+    found finished keeps the first figure. nan seconds: it was continued, after a kill or with
+    more steps."""
+    path = f"{run}/cost.json"
+    with open(f"{run}/metrics.jsonl") as file:
+        tokens = max(json.loads(line).get("tokens", 0) for line in file)
+    if os.path.exists(path):
+        with open(path) as file:
+            first = json.load(file)
+        if first[1] == tokens:
+            return first
+    with open(path, "w") as file:
+        json.dump([seconds, tokens], file)
+    return [seconds, tokens]
 
 
 def judged_programs(problems, model, out, seed, *flags, split="test", judging=()):
     """Draw programs and judge them, or continue where a killed run was; returns the judged file."""
-    stage("sample.py", "--model", model, "--problems", problems, "--out", f"{out}/{split}.jsonl", "--seed", str(seed),
-          *LENGTHS, *flags)
-    judged = f"{out}/{split}_judged.jsonl"
-    stage("evaluate.py", "--problems", problems, "--programs", f"{out}/{split}.jsonl", "--out", judged, *judging)
+    os.makedirs(out, exist_ok=True)
+    programs, judged = f"{out}/{split}.jsonl", f"{out}/{split}_judged.jsonl"
+    stage("sample.py", "--model", model, "--problems", problems, "--out", programs,
+          "--seed", seed, *LENGTHS, *flags)
+    stage("evaluate.py", "--problems", problems, "--programs", programs, "--out", judged, *judging)
     return judged
+
+
+def table_name(table):
+    return f"table{table}" if table.isdigit() else table
+
+
+def test_problems(args):
+    """The file of the first --num-problems test problems."""
+    path, number = f"{DATA}/test.jsonl", args.num_problems
+    if not os.path.exists(path):
+        raise UserError(f"no {path}; run python data/mini_apps/prepare.py first")
+    if number is None and args.table != "4":
+        return path
+    part = f"{args.work}/{table_name(args.table)}-problems.jsonl"
+    os.makedirs(args.work, exist_ok=True)
+    with open(path) as source, open(part, "w") as file:
+        file.writelines(itertools.islice(source, number or 150))
+    return part
+
+
+# --- Tables 2, 3, 5 and offline against on-policy: rows that are trained --------------------------
+
+def train_actor(args, flags, seed, out):
+    """A row of Tables 2 and 3: RL from the demo's warm start; returns (run directory, its cost)."""
+    warm_start, samples = f"{args.demo}/warmstart", [f"{args.demo}/samples_judged.jsonl"]
+    if args.table == "2" or "greedy" in flags:  # the baselines of offline rows
+        samples.append(judged_programs(TRAIN, warm_start, args.work, 0, "--greedy",
+                                       split="greedy"))
+    run = f"{out}/actor"
+    return run, train("train_rl.py", run, "--init", warm_start, "--critic", f"{args.demo}/critic",
+                      "--problems", TRAIN, "--programs", *samples, "--steps", args.steps or 200,
+                      "--batch-size", 32, "--lr", "1e-3", "--warmup", 10, "--save-every", 50,
+                      "--seed", seed, *LENGTHS, *flags)
+
+
+def train_warm_start(args, tasks, seed, out):
+    """A row of Table 5: pretraining on `tasks` in turn, each with its share of --pretrain-steps,
+    then the warm start; returns (run directory, the cost of all)."""
+    # The tokenizer of --init mini depends on corpus and problems alone. One step at rate 0 changes
+    # no weight: it saves what all rows start from.
+    model, costs = f"{args.work}/table5-untrained-{seed}", []
+    stage("pretrain_ntp.py", "--task", "warmstart", "--init", "mini", "--problems", TRAIN,
+          "--out", model, "--steps", 1, "--lr", 0, "--batch-size", 1, "--held-out", 0,
+          "--seed", seed)
+    for task in tasks:
+        # Both read windows of 192 tokens: NTP cuts them in two, MSP's source is all of them.
+        steps, sources = args.pretrain_steps // len(tasks), {"ntp": 96, "msp": 192}[task]
+        costs.append(train("pretrain_ntp.py", f"{out}/{task}", "--task", task, "--init", model,
+                           "--steps", steps, "--batch-size", 48, "--max-source", sources,
+                           "--max-target", 96, "--lr", "3e-3", "--warmup", 3 * steps // 10,
+                           "--seed", seed))
+        model = f"{out}/{task}"
+    run = f"{out}/warmstart"
+    costs.append(train("pretrain_ntp.py", run, "--task", "warmstart", "--init", model,
+                       "--problems", TRAIN, "--steps", args.steps or 2400, "--batch-size", 16,
+                       "--lr", "2e-3", "--warmup", 50, "--save-every", 500, "--log-every", 100,
+                       "--seed", seed, *LENGTHS))
+    return run, np.sum(costs, axis=0).tolist()
+
+
+def run_row(args, row, flags, seed):
+    """Train a row and measure it: (run directory or None, its cost or None, judged test programs).
+
+    flags: of train_rl.py; None is the warm start itself. In Table 5 the tasks of pretraining.
+    """
+    prefix = "table5-" if args.table == "5" else ""
+    out = f"{args.work}/{prefix}{row.replace(' ', '-')}-{seed}"
+    run, cost = None, None
+    if flags is not None:
+        run, cost = (train_warm_start if args.table == "5" else train_actor)(args, flags, seed, out)
+    judged = judged_programs(test_problems(args), run or f"{args.demo}/warmstart", out, seed,
+                             "--num-programs", args.num_programs)
+    return run, cost, judged
 
 
 def passes(path, ks):
@@ -83,133 +222,265 @@ def interval(values, resamples=2000):
     """`mean [low, high]` in percent of `values` (seeds, problems): both are resampled."""
     rng = np.random.default_rng(0)
     seeds, problems = values.shape
-    means = [values[np.ix_(rng.integers(seeds, size=seeds), rng.integers(problems, size=problems))].mean()
+    means = [values[np.ix_(rng.integers(seeds, size=seeds),
+                           rng.integers(problems, size=problems))].mean()
              for _ in range(resamples)]
     low, high = np.percentile(means, [2.5, 97.5])
     return f"{100 * values.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def training_cost(run, seconds):
-    """(seconds, tokens trained on) of a row's training, sampling and judging on-policy included; a run that was continued
-    or found finished keeps what the first one took."""
-    path = f"{run}/cost.json"
-    if not os.path.exists(path):
-        with open(f"{run}/metrics.jsonl") as file:
-            tokens = max(json.loads(line).get("tokens", 0) for line in file)
-        with open(path, "w") as file:
-            json.dump([seconds, tokens], file)
-    with open(path) as file:
-        return json.load(file)
+def paired_difference(values, first):
+    """Two cells on `values` minus `first`, (seeds, problems) each, which are the same seeds and
+    problems in both: its interval, and the mean of each seed."""
+    difference = values - first
+    return [interval(difference),
+            " ".join(f"{100 * each:+.1f}" for each in difference.mean(axis=1))]
+
+
+def markdown(head, rows):
+    first, *others = ["| " + " | ".join(cells) + " |" for cells in [head, *rows]]
+    return [first, "|---" * len(head) + "|", *others]
+
+
+def trained_table(rows, found, ks):
+    """The lines of the table, and how many problems it is on.
+
+    found: {row: a (run, cost, judged file) for each seed}; rows: with the paper's numbers.
+    """
+    values = {row: np.stack([passes(judged, ks) for *_, judged in runs])
+              for row, runs in found.items()}  # (seeds, problems, ks)
+    first = next(iter(values))
+    head = ["", *(f"pass@{k}" for k in ks), f"pass@1 minus {first}", "each seed", "seconds",
+            "tokens", "paper's pass@1, pass@5"]
+    lines = []
+    for row, runs in found.items():
+        cost = np.mean([cost or (0, 0) for _, cost, _ in runs], axis=0)
+        pass_at_1 = values[row][..., 0]
+        difference = (["", ""] if row == first else
+                      paired_difference(pass_at_1, values[first][..., 0]))
+        lines.append([row, *(interval(values[row][..., i]) for i in range(len(ks))), *difference,
+                      *(f"{mean:,.0f}" for mean in cost), ", ".join(rows[row][1:])])
+    return markdown(head, lines), values[first].shape[1]
+
+
+# --- Table 4: rows that are sampled ---------------------------------------------------------------
+
+def sampled_rows(args, problems, size):
+    """{(row, seed): {problem: its programs}} of Table 4. The plain row has three times as many,
+    since a row of critic sampling has at most three rounds."""
+    parts = ["--critic", f"{args.demo}/critic_test", "--repairer", f"{args.demo}/repair"]
+    found = {}
+    for seed, (row, (flags, *_)) in itertools.product(args.seeds, TABLES["4"].items()):
+        if row != "plain" and row not in (args.rows or TABLES["4"]):
+            continue
+        number = (3 if row == "plain" else 1) * args.num_programs
+        name = f"table4-{args.num_programs}-{args.temperature}-{row.replace(' ', '')}-{seed}"
+        path = judged_programs(problems, f"{args.demo}/rl", f"{args.work}/{name}", seed,
+                               "--num-programs", number, "--mini-batch", size,
+                               "--temperature", args.temperature,
+                               *(parts + flags if flags else []), judging=["--n", "1"])
+        for program in read_programs(path):
+            found.setdefault((row, seed), {}).setdefault(program.key, []).append(program)
+    return found
 
 
 def solved(programs):
-    """(2,): whether one of a problem's programs passes, and 1@k of them."""
+    """[whether one of a problem's programs passes, 1@k of them]."""
     (_, c), = count_passed(programs).values()
     return [float(c > 0), n_at_k(*count_filtered(programs)[programs[0].key], 1)]
 
 
+def tokens_spent(programs, size):
+    """What all rounds of critic sampling generated for a problem; each program of a mini-batch of
+    `size` tells it."""
+    return sum(spent["tokens"] for program in programs[::size]
+               for spent in program.extra["rounds"].values())
+
+
+def bought_with(tokens, plain):
+    """The plain programs, in their order, that cost at most `tokens` together; at least one."""
+    until = np.cumsum([len(program.tokens) for program in plain])
+    return plain[:max(1, int((until <= tokens).sum()))]
+
+
 def table_4(args):
-    problems, size = f"{args.work}/table4-problems.jsonl", min(20, args.num_programs)
-    os.makedirs(args.work, exist_ok=True)
-    with open(f"{DATA}/test.jsonl") as source, open(problems, "w") as file:
-        file.writelines(itertools.islice(source, args.num_problems))
-    parts = ["--critic", f"{args.demo}/critic_test", "--repairer", f"{args.demo}/repair"]
-    found = {}  # (row, seed): {problem: its programs}
-    for seed, (row, (flags, *_)) in itertools.product(args.seeds, TABLE_4.items()):
-        if row == "plain" or row in (args.rows or TABLE_4):
-            number = 3 * args.num_programs if row == "plain" else args.num_programs  # at most three rounds
-            out = f"{args.work}/table4-{args.num_programs}-{args.temperature}-{row.replace(' ', '')}-{seed}"
-            os.makedirs(out, exist_ok=True)
-            path = judged_programs(problems, f"{args.demo}/rl", out, seed, "--num-programs", str(number), "--mini-batch",
-                                   str(size), "--temperature", str(args.temperature), *(parts + flags if flags else []), judging=["--n", "1"])
-            for program in read_programs(path):
-                found.setdefault((row, seed), {}).setdefault(program.key, []).append(program)
-    N, keys = args.num_programs, sorted(found["plain", args.seeds[0]])
-    head = ["", f"pass@{N}", f"1@{N}", "tokens", *(f"{name} minus plain's, {same}" for same in ("same programs", "same tokens")
-                                                 for name in (f"pass@{N}", f"1@{N}")), "paper's pass@200, pass@1000, 1@1000"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    """The lines of Table 4, and how many problems it is on."""
+    N, size = args.num_programs, min(20, args.num_programs)
+    found = sampled_rows(args, test_problems(args), size)
+    keys = sorted(found["plain", args.seeds[0]])
+    head = ["", f"pass@{N}", f"1@{N}", "tokens",
+            *(f"{name} minus plain's, same {same}" for same in ("programs", "tokens")
+              for name in (f"pass@{N}", f"1@{N}")), "paper's pass@200, pass@1000, 1@1000"]
+    lines = []
     for row in dict.fromkeys(row for row, _ in found):
-        values, tokens = [], 0
+        values, costs = [], []
         for seed, key in itertools.product(args.seeds, keys):
             programs, plain = found[row, seed][key], found["plain", seed][key]
             if row == "plain":
                 programs = plain[:N]
-            cost = sum(len(program.tokens) for program in programs) if row == "plain" else sum(
-                row_cost["tokens"] for program in programs[::size] for row_cost in program.extra["rounds"].values())
-            until = np.cumsum([len(program.tokens) for program in plain])
-            same_cost = plain[:max(1, int((until <= cost).sum()))]
-            tokens += cost / len(args.seeds) / len(keys)
-            values.append([solved(programs), solved(plain[:N]), solved(same_cost)])
+                costs.append(sum(len(program.tokens) for program in programs))
+            else:
+                costs.append(tokens_spent(programs, size))
+            values.append([solved(programs), solved(plain[:N]),
+                           solved(bought_with(costs[-1], plain))])
         values = np.array(values).reshape(len(args.seeds), len(keys), 3, 2)
-        cells = [interval(values[:, :, 0, i]) for i in (0, 1)] + [f"{tokens:.0f}"]
-        cells += [interval(values[:, :, 0, i] - values[:, :, j, i]) if row != "plain" else ""
-                  for j in (1, 2) for i in (0, 1)]
-        lines.append("| " + " | ".join([row, *cells, ", ".join(TABLE_4[row][1:])]) + " |")
-    os.makedirs("results", exist_ok=True)
-    with open("results/table4.md", "w") as file:
-        file.write(f"Table 4, {len(args.seeds)} seeds, {N} programs for each of {len(keys)} test problems, temperature "
-                   f"{args.temperature}\n\n" + "\n".join(lines) + "\n")
-    print("\n".join(lines))
+        differences = [values[:, :, 0, i] - values[:, :, j, i] for j in (1, 2) for i in (0, 1)]
+        lines.append([row, *(interval(values[:, :, 0, i]) for i in (0, 1)),
+                      f"{np.mean(costs):.0f}",
+                      *("" if row == "plain" else interval(d) for d in differences),
+                      ", ".join(TABLES["4"][row][1:])])
+    return markdown(head, lines), len(keys)
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--table", choices=[*TABLES, "4"], required=True)
-    p.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="(default: 0 to 4)")
+# --- pictures -------------------------------------------------------------------------------------
+
+# Line, marker and hatch tell rows and outcomes apart without colour vision and on paper.
+LINES = [("black", "-", "o"), ("#0072b2", "--", "s"), ("#d55e00", "-.", "^"), ("#009e73", ":", "D"),
+         ("#cc79a7", (0, (5, 1, 1, 1, 1, 1)), "v"), ("#8c6d00", (0, (1, 3)), "x")]
+BARS = {"passed_test": ("#0072b2", ""), "failed_test": ("#ffffff", ""),
+        "runtime_error": ("#fdd0a2", "//"), "compile_error": ("#d9d9d9", "xx")}
+
+
+def curve(runs, key):
+    """(steps, values) of `key` in the runs' metrics.jsonl, at the steps that every run has.
+    values: (runs, steps)."""
+    logs = []
+    for run in runs:
+        with open(f"{run}/metrics.jsonl") as file:
+            rows = [json.loads(line) for line in file]
+        logs.append({row["step"]: row[key] for row in rows if key in row})
+    steps = sorted(set.intersection(*map(set, logs)))
+    return steps, np.array([[log[step] for step in steps] for log in logs])
+
+
+def mean_shares(paths):
+    """{outcome: percent of the programs}, a mean over the judged files."""
+    shares = [outcome_shares(Counter(program.outcome for program in read_programs(path)))
+              for path in paths]
+    return dict(zip(LABELS, np.mean(shares, axis=0)))
+
+
+def draw_curves(axes, rows, key):
+    """rows: {row: run directories, one a seed}. The mean over seeds, and the lowest and highest:
+    two or three seeds have no interval worth drawing."""
+    for (row, runs), (color, line, marker) in zip(rows.items(), itertools.cycle(LINES)):
+        steps, values = curve(runs, key)
+        axes.plot(steps, values.mean(axis=0), color=color, linestyle=line, marker=marker, label=row)
+        axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=color, alpha=0.15,
+                          linewidth=0)
+    axes.set(title=key.replace("_", " "), xlabel="step (band: lowest to highest seed)")
+
+
+def draw_shares(axes, rows):
+    """rows: {row: judged files, one a seed}. A bar a row, what passed first."""
+    shares = {row: mean_shares(paths) for row, paths in rows.items()}
+    left = np.zeros(len(rows))
+    for label, (color, hatch) in BARS.items():
+        widths = np.array([share[label] for share in shares.values()])
+        bars = axes.barh(list(shares), widths, left=left, color=color, hatch=hatch,
+                         edgecolor="black", linewidth=0.5, label=label.replace("_", " "))
+        axes.bar_label(bars, [f"{width:.0f}" if width >= 4 else "" for width in widths],
+                       label_type="center", fontsize=8,
+                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
+        left += widths
+    axes.invert_yaxis()  # the first row on top
+    axes.set(title="outcomes, test problems", xlabel="% of the programs", xlim=(0, 100))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, handlelength=3)
+
+
+def plot(path, found, keys):
+    """Draw {row: a (run or None, cost, judged file) for each seed}: the curves of `keys` and the
+    outcomes."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        print(f"no {path}: matplotlib is missing (pip install matplotlib)", file=sys.stderr)
+        return
+    figure = Figure(figsize=(5 * len(keys) + 6, 4.8), layout="constrained")
+    *left, right = figure.subplots(1, len(keys) + 1)
+    runs = {row: [run for run, *_ in of_seeds] for row, of_seeds in found.items()
+            if of_seeds[0][0]}
+    for axes, key in zip(left, keys):
+        draw_curves(axes, runs, key)
+        axes.legend(handlelength=5)
+    draw_shares(right, {row: [judged for *_, judged in of_seeds]
+                        for row, of_seeds in found.items()})
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    figure.savefig(path + ".tmp", format=os.path.splitext(path)[1][1:], dpi=150)
+    os.replace(path + ".tmp", path)
+    print(f"drawn: {path}")
+
+
+# --- command line ---------------------------------------------------------------------------------
+
+def parse_args(argv=None):
+    p = make_parser(__doc__)
+    p.add_argument("--table", choices=sorted(TABLES), required=True, help="which table")
+    p.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4],
+                   help="of training and sampling")
     p.add_argument("--quick", action="store_true", help="one seed, the first")
-    p.add_argument("--rows", nargs="+", help="only these rows (default: all)")
-    p.add_argument("--demo", default="runs/demo", help="what demo.sh has made (default: runs/demo)")
-    p.add_argument("--work", default="runs/tables", help="the rows' runs (default: runs/tables)")
-    p.add_argument("--steps", type=int, default=200, help="steps of every row (default: 200, as in demo.sh)")
-    p.add_argument("--num-programs", type=int, default=10, help="programs for each test problem (default: 10)")
-    p.add_argument("--num-problems", type=int, default=150, help="test problems of Table 4 (default: 150)")
-    p.add_argument("--temperature", type=float, default=1.0, help="of Table 4 (default: 1.0)")
-    args = p.parse_args()
+    p.add_argument("--rows", nargs="+", help="only these rows; none: all, less those on request")
+    p.add_argument("--demo", default="runs/demo", help="what demo.sh has made")
+    p.add_argument("--work", default="runs/tables", help="the rows' runs")
+    p.add_argument("--steps", type=int, help="steps of every row's RL (Table 5: of its warm start)"
+                   "; none: 200 (2400), as in demo.sh")
+    p.add_argument("--pretrain-steps", type=int, default=100,
+                   help="steps of Table 5's pretraining in all, as in demo.sh")
+    p.add_argument("--num-programs", type=int, default=10, help="programs for each test problem")
+    p.add_argument("--num-problems", type=int,
+                   help="only the first test problems; none: all (Table 4: 150)")
+    p.add_argument("--temperature", type=float, default=1.0, help="of Table 4")
+    p.add_argument("--plot", metavar="FILE.png", help="draw the table (.png, .pdf or .svg)")
+    args = p.parse_args(argv)
     args.seeds = args.seeds[:1] if args.quick else args.seeds
-    if args.table == "4":
-        TABLES["4"] = TABLE_4
-    unknown = sorted(set(args.rows or []) - set(TABLES[args.table]))
+    rows = known_rows(args.table)
+    unknown = sorted(set(args.rows or []) - set(rows))
     if unknown:
-        p.error(f"no row {unknown[0]!r} in table {args.table}; its rows: {', '.join(map(repr, TABLES[args.table]))}")
+        p.error(f"no row {unknown[0]!r} in table {args.table}; its rows: "
+                f"{', '.join(map(repr, rows))}")
+    if args.pretrain_steps % 2:
+        p.error(f"--pretrain-steps {args.pretrain_steps}: must be even, msp + ntp halves it")
+    if args.plot and os.path.splitext(args.plot)[1] not in (".png", ".pdf", ".svg"):
+        p.error(f"--plot {args.plot}: the name must end in .png, .pdf or .svg")
+    if args.plot and args.table == "4":
+        p.error("--plot: the rows of Table 4 are not trained and have no curves; draw their "
+                "programs with evaluate.py --table ... --plot")
+    return args
+
+
+def known_rows(table):
+    """All rows of a table, those on request last."""
+    return {**TABLES[table], **ON_REQUEST.get(table, {})}
+
+
+def write_table(args, lines, problems):
+    """results/tableT.md; the lines are printed too."""
+    title = (f"Table {args.table}, {len(args.seeds)} seeds, {args.num_programs} programs for each "
+             f"of {problems} test problems")
     if args.table == "4":
-        return table_4(args)
-    rows = {row: TABLES[args.table][row] for row in args.rows or TABLES[args.table]}
-    train, test = f"{DATA}/train.jsonl", f"{DATA}/test.jsonl"
-    samples, warm_start = [f"{args.demo}/samples_judged.jsonl"], f"{args.demo}/warmstart"
-    number, ks = ["--num-programs", str(args.num_programs)], [k for k in (1, 5, 10) if k <= args.num_programs]
-    if args.table == "2":  # the baselines
-        samples.append(judged_programs(train, warm_start, args.work, 0, "--greedy", split="greedy"))
-    found, cost = {}, {}  # row: an array a seed; row: (seconds, tokens) a seed
-    for row, (flags, *_) in rows.items():
-        for seed in args.seeds:
-            out, model = f"{args.work}/{row.replace(' ', '-')}-{seed}", warm_start
-            os.makedirs(out, exist_ok=True)
-            if flags is not None:
-                model, started = f"{out}/actor", time.time()
-                stage("train_rl.py", "--init", warm_start, "--critic", f"{args.demo}/critic", "--problems", train,
-                      "--programs", *samples, "--out", model, "--steps", str(args.steps), "--batch-size", "32",
-                      "--lr", "1e-3", "--warmup", "10", "--seed", str(seed), *LENGTHS, *flags)
-                cost.setdefault(row, []).append(training_cost(model, time.time() - started))
-            found.setdefault(row, []).append(passes(judged_programs(test, model, out, seed, *number), ks))
-    found = {row: np.stack(values) for row, values in found.items()}  # (seeds, problems, ks)
-    first = next(iter(found))
-    head = ["", *(f"pass@{k}" for k in ks), f"pass@1 minus {first}", "each seed", "seconds", "tokens",
-            "paper's pass@1, pass@5"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for row, values in found.items():
-        difference = values[..., 0] - found[first][..., 0]
-        each = " ".join(f"{100 * d:+.1f}" for d in difference.mean(axis=1))
-        cells = [row, *(interval(values[..., i]) for i in range(len(ks))),
-                 *(["", ""] if row == first else [interval(difference), each]),
-                 *(f"{mean:,.0f}" for mean in np.mean(cost.get(row, [[0, 0]]), axis=0)), ", ".join(rows[row][1:])]
-        lines.append("| " + " | ".join(cells) + " |")
+        title += f", temperature {args.temperature}"
     os.makedirs("results", exist_ok=True)
-    name = f"table{args.table}" if args.table.isdigit() else args.table
-    with open(f"results/{name}.md", "w") as file:
-        file.write(f"Table {args.table}, {len(args.seeds)} seeds, {args.num_programs} programs for each of "
-                   f"{values.shape[1]} test problems\n\n" + "\n".join(lines) + "\n")
+    with open(f"results/{table_name(args.table)}.md", "w") as file:
+        file.write(f"{title}\n\n" + "\n".join(lines) + "\n")
     print("\n".join(lines))
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    if args.table == "4":
+        return write_table(args, *table_4(args))
+    rows = {row: known_rows(args.table)[row] for row in args.rows or TABLES[args.table]}
+    found = {row: [run_row(args, row, flags, seed) for seed in args.seeds]
+             for row, (flags, *_) in rows.items()}
+    ks = [k for k in (1, 5, 10) if k <= args.num_programs]
+    write_table(args, *trained_table(rows, found, ks))
+    if args.plot:
+        keys = ["loss_held_out"] if args.table == "5" else ["reward", "passed"]
+        if args.table != "5":  # before RL
+            warm_start = [run_row(args, "warm start", None, seed) for seed in args.seeds]
+            found = {"warm start": warm_start, **found}
+        plot(args.plot, found, keys)
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -1,0 +1,284 @@
+"""The tables of bench/tables.py, worked out by hand; nothing is trained or sampled."""
+import json
+import os
+import shlex
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "bench"))
+
+import pretrain_ntp  # noqa: E402
+import tables  # noqa: E402
+import train_rl  # noqa: E402
+from sandbox import Program, append_record  # noqa: E402
+
+
+def write_programs(path, programs):
+    with open(path, "wb") as file:
+        for program in programs:
+            append_record(file, program)
+    return str(path)
+
+
+def judged(key, outcomes, tokens=10, **extra):
+    """A program of problem `key` for each letter of `outcomes`: p passed, f failed, on the example
+    tests too."""
+    return [Program(key, "", tokens=[1] * tokens, extra={"example_passed": letter == "p", **extra},
+                    outcome={"p": "passed_test", "f": "failed_test"}[letter])
+            for letter in outcomes]
+
+
+def write_metrics(run, rows):
+    os.makedirs(run, exist_ok=True)
+    with open(f"{run}/metrics.jsonl", "w") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    return str(run)
+
+
+# --- intervals ------------------------------------------------------------------------------------
+
+def test_the_interval_resamples_seeds_and_problems():
+    """Catches an interval over one of the two. Two draws of 0 and 1 have the mean 0 or 1 in a
+    quarter of the cases each, so that both ends are reached; what does not vary has no width."""
+    assert tables.interval(np.array([[0.0, 1.0]])) == "50.0 [0.0, 100.0]"
+    assert tables.interval(np.array([[0.0], [1.0]])) == "50.0 [0.0, 100.0]"
+    assert tables.interval(np.full((2, 3), 0.25)) == "25.0 [25.0, 25.0]"
+
+
+def test_the_difference_is_paired_by_problem_and_seed():
+    """Catches a difference of means, whose interval would be as wide as the problems differ."""
+    first = np.array([[0.0, 1.0, 0.5], [0.5, 0.0, 0.75]])
+    assert tables.paired_difference(first + 0.125, first) == ["12.5 [12.5, 12.5]", "+12.5 +12.5"]
+    assert tables.paired_difference(first - [[0.25], [0.5]], first) == [
+        "-37.5 [-50.0, -25.0]", "-25.0 -50.0"]
+
+
+def test_problems_are_paired_by_their_ids(tmp_path):
+    """Catches pass@k in the order of the file, which pairs one problem with another."""
+    one = write_programs(tmp_path / "one", judged("a", "pp") + judged("b", "fp"))
+    two = write_programs(tmp_path / "two", judged("b", "pf") + judged("a", "pp"))
+    for path in (one, two):
+        assert tables.passes(path, [1, 2]).tolist() == [[1.0, 1.0], [0.5, 1.0]]
+
+
+# --- costs ----------------------------------------------------------------------------------------
+
+def test_training_cost_keeps_the_first_figure(tmp_path):
+    """Catches a finished run, found again in a moment, that is said to have taken a moment; and a
+    run that went on to more steps with the tokens of its first ones."""
+    run = write_metrics(tmp_path / "run", [{"step": 0, "reward": 0.1}, {"step": 1, "tokens": 50},
+                                           {"step": 2, "tokens": 90}, {"step": 2, "passed": 0.5}])
+    assert tables.training_cost(run, 60.0) == [60.0, 90]
+    assert tables.training_cost(run, 1.0) == [60.0, 90]
+    write_metrics(run, [{"step": 1, "tokens": 50}, {"step": 3, "tokens": 120}])
+    seconds, tokens = tables.training_cost(run, float("nan"))
+    assert np.isnan(seconds) and tokens == 120
+
+
+def test_a_killed_run_does_not_pass_its_last_part_off_as_all(tmp_path, monkeypatch):
+    """Catches seconds that are counted from where a killed run was continued."""
+    monkeypatch.setattr(tables, "stage", lambda *words: None)
+    run = write_metrics(tmp_path / "run", [{"step": 2, "tokens": 90}])
+    os.makedirs(f"{run}/step-000002")
+    assert np.isnan(tables.train("train_rl.py", run)[0])
+
+
+def test_plain_programs_are_bought_in_their_order_until_the_tokens_are_spent():
+    """Catches a program too many, one too few, and none at all."""
+    plain = [Program("a", str(n), tokens=[1] * n) for n in (10, 20, 30)]
+    bought = lambda tokens: [p.code for p in tables.bought_with(tokens, plain)]  # noqa: E731
+    assert bought(29) == ["10"]
+    assert bought(30) == ["10", "20"]
+    assert bought(1000) == ["10", "20", "30"]
+    assert bought(9) == ["10"]
+
+
+def test_every_round_of_every_mini_batch_is_paid_for_once():
+    """Catches a cost that is counted for each program, and rounds that are left out."""
+    rounds = {"sampled": {"tokens": 20}, "refined": {"tokens": 5}}
+    programs = judged("a", "ff", rounds=rounds) + judged("a", "ff",
+                                                         rounds={"sampled": {"tokens": 7}})
+    assert tables.tokens_spent(programs, 2) == 32
+
+
+def test_table_4_compares_at_equal_programs_and_at_equal_tokens(tmp_path, monkeypatch):
+    """Catches a gain that is bought with tokens. A row of two programs that cost 35 tokens solves a
+    problem; two plain ones do not, but the third does, and three cost 30."""
+    files = {"plain": write_programs(tmp_path / "plain", judged("a", "ffpfff")),
+             "refine": write_programs(tmp_path / "refine", judged("a", "pp", rounds={
+                 "sampled": {"tokens": 20}, "refined": {"tokens": 15}}))}
+    monkeypatch.setattr(tables, "judged_programs", lambda problems, model, out, *_, **__: files[
+        "refine" if "refine" in out else "plain"])
+    monkeypatch.setattr(tables, "test_problems", lambda args: None)
+    lines, problems = tables.table_4(tables.parse_args(
+        ["--table", "4", "--rows", "plain", "refine", "--seeds", "0", "--num-programs", "2"]))
+    cells = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")[1:]
+             for line in lines[2:]}
+    none, all_ = "0.0 [0.0, 0.0]", "100.0 [100.0, 100.0]"
+    assert problems == 1 and cells["plain"][:3] == [none, none, "20"]
+    assert cells["refine"][:7] == [all_, all_, "35", all_, all_, none, none]
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+@pytest.fixture
+def commands(monkeypatch):
+    """The commands that tables.py would run, [script, flags...] each; none of them is."""
+    found = []
+    monkeypatch.setattr(tables, "stage", lambda *words: found.append([str(w) for w in words]))
+    monkeypatch.setattr(tables, "training_cost", lambda run, seconds: [1.0, 2])
+    return found
+
+
+def demo_flags(parse_args, script, task=""):
+    """The flags of demo.sh's first command of a script, parsed."""
+    with open(os.path.join(ROOT, "demo.sh")) as file:
+        line = next(line for line in file if line.startswith(f"python {script} {task}"))
+    return vars(parse_args(shlex.split(line.replace("$L", " ".join(tables.LENGTHS)))[2:]))
+
+
+def different(flags, others):
+    return {key for key in flags if flags[key] != others[key]}
+
+
+def test_the_rows_of_table_5_differ_in_pretraining_alone(commands, tmp_path):
+    """Catches a row with more steps than another, or another tokenizer or warm start, and a warm
+    start or NTP other than demo.sh's."""
+    args = tables.parse_args(["--table", "5", "--work", str(tmp_path)])
+    budgets, untrained = {}, set()
+    for row, (tasks, *_) in tables.TABLES["5"].items():
+        commands.clear()
+        _, cost = tables.train_warm_start(args, tasks, 3, str(tmp_path / row))
+        first, *pretraining, warm_start = [vars(pretrain_ntp.parse_args(words[1:]))
+                                           for words in commands]
+        assert first["init"] == "mini" and first["lr"] == 0 and first["steps"] == 1
+        chain = [first, *pretraining, warm_start]
+        assert [flags["init"] for flags in chain[1:]] == [flags["out"] for flags in chain[:-1]]
+        assert {flags["seed"] for flags in chain} == {3}
+        assert cost == [1.0 + len(tasks), 2 + 2 * len(tasks)]
+        untrained.add(first["out"])
+        budgets[row] = sum(flags["steps"] * flags["batch_size"] for flags in pretraining)
+        demo = demo_flags(pretrain_ntp.parse_args, "pretrain_ntp.py", "--task warmstart")
+        assert different(warm_start, demo) == {"init", "out", "seed", "problems"}
+    assert budgets == {"none": 0, "msp": 4800, "msp + ntp": 4800, "ntp": 4800}
+    assert len(untrained) == 1
+    demo = demo_flags(pretrain_ntp.parse_args, "pretrain_ntp.py", "--task ntp")
+    assert different(pretraining[-1], demo) == {"init", "out", "seed", "problems"}
+
+
+def test_the_row_of_both_losses_is_the_demo_s(commands, tmp_path):
+    """Catches a Table 3 whose last row is not what demo.sh does (it evaluates more often here)."""
+    args = tables.parse_args(["--table", "3", "--work", str(tmp_path)])
+    tables.train_actor(args, tables.TABLES["3"]["ce+rl"][0], 3, str(tmp_path))
+    flags = vars(train_rl.parse_args(commands[-1][1:]))
+    assert different(flags, demo_flags(train_rl.parse_args, "train_rl.py")) == {
+        "init", "out", "seed", "problems", "critic", "programs", "save_every"}
+
+
+def test_the_released_recipe_is_run_on_request_only(monkeypatch):
+    """Catches a default Table 3 that waits for a row which is there to show a collapse."""
+    rows = []
+    monkeypatch.setattr(tables, "run_row", lambda args, row, *_: rows.append(row))
+    monkeypatch.setattr(tables, "trained_table", lambda *_: ([], 0))
+    monkeypatch.setattr(tables, "write_table", lambda *_: None)
+    tables.main(["--table", "3", "--quick"])
+    assert rows == list(tables.TABLES["3"]) and "released recipe" not in rows
+    rows.clear()
+    tables.main(["--table", "3", "--quick", "--rows", "released recipe"])
+    assert rows == ["released recipe"]
+
+
+def test_an_offline_row_against_the_greedy_baseline_gets_greedy_programs(commands, tmp_path):
+    """Catches a row that train_rl.py refuses, since its samples have no baseline."""
+    args = tables.parse_args(["--table", "3", "--work", str(tmp_path)])
+    for row, number in [("released recipe", 2), ("ce", 1), ("ce+samples", 1)]:
+        commands.clear()
+        tables.train_actor(args, tables.known_rows("3")[row][0], 0, str(tmp_path / row))
+        flags = train_rl.parse_args(commands[-1][1:])
+        assert len(flags.programs) == number, row
+        assert number == 2 or flags.objective == "ce" or flags.returns == "critic", row
+
+
+@pytest.mark.parametrize("words, said", [
+    (["--table", "3", "--rows", "nope"], "no row 'nope' in table 3; its rows: 'warm start', 'ce'"),
+    (["--table", "4", "--plot", "x.png"], "evaluate.py"),
+    (["--table", "5", "--plot", "x.jpg"], ".png"),
+    (["--table", "5", "--pretrain-steps", "3"], "must be even")])
+def test_bad_flags_are_one_sentence_and_exit_status_2(words, said):
+    """Catches a traceback, and hours of work before the complaint."""
+    done = subprocess.run([sys.executable, os.path.join(ROOT, "bench", "tables.py"), *words],
+                          capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert said in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_what_stops_a_stage_stops_the_table():
+    """Catches a table of half the rows, and a traceback below the stage's own sentence."""
+    with pytest.raises(SystemExit) as stopped:
+        tables.stage("evaluate.py", "--no-such-flag")
+    assert stopped.value.code == 2
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+def test_a_curve_has_the_steps_that_every_seed_has(tmp_path):
+    """Catches a mean over the seeds that happen to be there."""
+    runs = [write_metrics(tmp_path / "0", [{"step": 0, "passed": 0.2}, {"step": 10, "lr": 1.0},
+                                           {"step": 50, "passed": 0.4}]),
+            write_metrics(tmp_path / "1", [{"step": 0, "passed": 0.3}, {"step": 50, "passed": 0.1},
+                                           {"step": 100, "passed": 0.9}])]
+    steps, values = tables.curve(runs, "passed")
+    assert steps == [0, 50] and values.tolist() == [[0.2, 0.4], [0.3, 0.1]]
+
+
+def test_shares_are_a_mean_over_the_seeds(tmp_path):
+    """Catches the last seed's shares alone."""
+    paths = [write_programs(tmp_path / "0", judged("a", "pppp")),
+             write_programs(tmp_path / "1", judged("a", "pf"))]
+    assert tables.mean_shares(paths) == {"compile_error": 0, "runtime_error": 0,
+                                         "failed_test": 25, "passed_test": 75}
+
+
+def rows_to_draw(tmp_path):
+    """What run_row returns, {row: one for each of two seeds}."""
+    rows = {"warm start": [], "ce+rl": []}
+    for seed in (0, 1):
+        run = write_metrics(tmp_path / f"rl-{seed}", [
+            {"step": step, "reward": 0.1 * seed + step / 100, "passed": 0.3 + step / 200}
+            for step in (0, 25, 50)])
+        path = write_programs(tmp_path / f"judged-{seed}", judged("a", "ppf"))
+        rows["warm start"].append((None, None, path))
+        rows["ce+rl"].append((run, [1.0, 2], path))
+    return rows
+
+
+def test_the_picture_shows_every_row_and_says_what_it_shows(tmp_path):
+    """Catches a row without a curve or a bar; color is not all that tells them apart."""
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+    rows, axes = rows_to_draw(tmp_path), Figure().subplots(1, 2)
+    runs = [run for run, *_ in rows["ce+rl"]]
+    tables.draw_curves(axes[0], {"ce+rl": runs, "rl": runs[:1]}, "reward")
+    assert [line.get_label() for line in axes[0].lines] == ["ce+rl", "rl"]
+    assert axes[0].lines[0].get_ydata() == pytest.approx([0.05, 0.3, 0.55])
+    assert len({(line.get_linestyle(), line.get_marker()) for line in axes[0].lines}) == 2
+    tables.draw_shares(axes[1], {row: [path for *_, path in of] for row, of in rows.items()})
+    assert [label.get_text() for label in axes[1].get_yticklabels()] == list(rows)
+    assert {"67", "33"} <= {text.get_text() for text in axes[1].texts}
+    tables.plot(f"{tmp_path}/new/picture.png", rows, ["reward", "passed"])
+    with open(f"{tmp_path}/new/picture.png", "rb") as file:
+        assert file.read(8) == b"\x89PNG\r\n\x1a\n"
+    assert os.listdir(tmp_path / "new") == ["picture.png"]
+
+
+def test_without_matplotlib_there_is_a_line_and_no_picture(tmp_path, monkeypatch, capsys):
+    """Catches a traceback at the end of a day's work."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    tables.plot(f"{tmp_path}/picture.png", {}, ["reward"])
+    assert capsys.readouterr().err == (f"no {tmp_path}/picture.png: matplotlib is missing "
+                                       "(pip install matplotlib)\n")
+    assert not os.path.exists(f"{tmp_path}/picture.png")
