@@ -405,11 +405,12 @@ def model_inputs(config, source, source_mask, program):
     """
     if config.is_encoder_decoder:
         start = program.new_full((len(program), 1), config.decoder_start_token_id)
-        return dict(input_ids=source, attention_mask=source_mask,
+        return dict(input_ids=source, attention_mask=source_mask, use_cache=False,
                     decoder_input_ids=torch.cat([start, program], dim=1))
     order = source_mask.long().argsort(dim=1, stable=True)  # padding first, then the tokens in order
     seen = torch.cat([source_mask.gather(1, order), torch.ones_like(program, dtype=torch.bool)], dim=1)
-    return reading(config, torch.cat([source.gather(1, order), program], dim=1), seen)
+    tokens = torch.cat([source.gather(1, order), program], dim=1)
+    return dict(reading(config, tokens, seen), use_cache=False)
 
 
 def model_states(model, source, source_mask, program):

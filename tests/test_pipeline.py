@@ -84,7 +84,7 @@ def work(tiny_model, eager_model, tmp_path_factory):
         (path / "corpus" / f"{i}.py").write_text(f"def f{i}(x):\n    return x + {i}\n" * 9)
     problems = [{"problem_id": i, "question": f"Print {i}.",
                  "example_tests": {"inputs": [""], "outputs": [""]},
-                 "solutions": [f"print({i})\n"] if i % 3 else [],
+                 "solutions": [[], [f"print({i})\n"], [f"n = {i}\nfor _ in [n]:\n    print(n)\n"]][i % 3],
                  "input_output": {"inputs": ["", ""], "outputs": [f"{i}\n", f"{i}\n"]},
                  "difficulty": "introductory"} for i in range(24)]
     (path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in problems))
@@ -164,7 +164,7 @@ def test_two_processes_learn_what_one_does(work, dry, key, more):
                 for run in (f"{key}_one", out))
     assert [list(row) for row in one] == [list(row) for row in two]
     for a, b in zip(one, two):
-        assert a == pytest.approx(b, rel=2e-3, abs=1e-4)
+        assert a == pytest.approx(b, rel=3e-4, abs=1e-5)
 
 
 def test_two_processes_write_the_same_programs_and_verdicts_as_one_also_after_a_kill(work):
