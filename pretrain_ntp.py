@@ -10,9 +10,10 @@ taken on:
     repair     Eq. (13)  D, a failed program, its outcome and error -> ground-truth program W
 
 Reads   --init: a checkpoint directory or hub name of an encoder-decoder (T5, CodeT5) or a
-        decoder-only model (GPT-2, Qwen2, ...), or `mini`, which makes a
-        small T5 and trains a byte-level BPE tokenizer for it; --problems (warmstart, repair),
-        --corpus directories of Python files (ntp, msp), --programs judged programs (repair).
+        decoder-only model (GPT-2, Qwen2, ...), or `mini`, which makes a small T5 and trains a
+        byte-level BPE tokenizer for it; --problems (warmstart, repair),
+        --corpus directories of Python files, or .jsonl or .parquet files (ntp, msp), --programs
+        judged programs (repair).
 Writes  --out/step-NNNNNN (opens with from_pretrained), --out/metrics.jsonl, --out/config.json.
         The same command again continues from the newest checkpoint.
 
@@ -22,6 +23,8 @@ Writes  --out/step-NNNNNN (opens with from_pretrained), --out/metrics.jsonl, --o
         --problems data/mini_apps/train.jsonl --out runs/warmstart
 
 Next: `python sample.py --model runs/warmstart ...`
+
+Under `torchrun` the trainers share the batch between processes, with --shard the weights too.
 
 In shapes, here and in every other stage: B batch, S prompt length, T program length, V vocabulary.
 """
@@ -155,19 +158,26 @@ def bucket(lengths, batch_size, rng):
 
 # --- data: the corpus of NTP and MSP --------------------------------------------------------------
 
-def corpus_texts(directories):
-    """Yield the text of every Python file below the directories, in a fixed order.
+def corpus_texts(paths):
+    """Yield the texts of the corpus, in a fixed order: those of the Python files below a directory,
+    and the rows of a .jsonl or .parquet file, of which `code`, `content` or `text` is read.
 
-    Without directories: the standard library of the running Python, less its tests.
+    Without paths: the standard library of the running Python, less its tests.
     """
     standard = sysconfig.get_paths()["stdlib"]
-    for directory in directories or [standard]:
-        paths = sorted(glob.glob(os.path.join(directory, "**", "*.py"), recursive=True))
+    for path in paths or [standard]:
+        if os.path.isfile(path):
+            for number, row in read_jsonl(path):
+                text = row.get("code") or row.get("content") or row.get("text")
+                if not isinstance(text, str):
+                    raise UserError(f"{path}, line {number}: no code, content or text in it; a corpus "
+                                    f"needs one of them in every row")
+                yield text
         skip = (("site-packages", "dist-packages", "test", "tests", "idle_test", "lib2to3")
-                if directory == standard else ())
-        for path in paths:
-            if not set(os.path.relpath(path, directory).split(os.sep)) & set(skip):
-                with open(path, encoding="utf-8", errors="ignore") as file:
+                if path == standard else ())
+        for name in sorted(glob.glob(os.path.join(path, "**", "*.py"), recursive=True)):
+            if not set(os.path.relpath(name, path).split(os.sep)) & set(skip):
+                with open(name, encoding="utf-8", errors="ignore") as file:
                     text = file.read()
                 if text.strip():
                     yield text
@@ -195,23 +205,24 @@ def train_tokenizer(texts, vocab_size):
         additional_special_tokens=sentinels)
 
 
-def tokenize_corpus(directories, tokenizer, out):
-    """Tokenize the corpus once into a memory-mapped file:
-    (ids of all files, start of each file)."""
-    path = os.path.join(out, "corpus")
-    if RANK == 0 and not os.path.exists(path + ".starts.npy"):
-        files = [tokenizer(text, add_special_tokens=False).input_ids + [tokenizer.eos_token_id]
-                 for text in corpus_texts(directories)]
-        if not files:
-            raise UserError(f"no Python files under {' '.join(directories)}; "
-                            f"give --corpus directories that hold .py files")
-        np.save(path + ".tmp.npy",
-                np.concatenate([np.array(ids, dtype=np.uint32) for ids in files]))
-        os.replace(path + ".tmp.npy", path + ".ids.npy")
-        np.save(path + ".tmp.npy", np.cumsum([0] + [len(ids) for ids in files]))
-        os.replace(path + ".tmp.npy", path + ".starts.npy")  # last: it says that both are whole
+def tokenize_corpus(paths, tokenizer, out):
+    """Tokenize the corpus once, text by text, into a memory-mapped file:
+    (ids of all texts, start of each text)."""
+    ids, starts = os.path.join(out, "corpus.ids"), os.path.join(out, "corpus.starts.npy")
+    if RANK == 0 and not os.path.exists(starts):
+        ends = [0]
+        with open(ids, "wb") as file:
+            for text in corpus_texts(paths):
+                row = tokenizer(text, add_special_tokens=False).input_ids + [tokenizer.eos_token_id]
+                np.array(row, dtype=np.uint32).tofile(file)
+                ends.append(ends[-1] + len(row))
+        if len(ends) == 1:
+            raise UserError(f"no Python files under {' '.join(paths)}; give --corpus directories "
+                            f"that hold .py files, or .jsonl or .parquet files")
+        np.save(starts + ".tmp.npy", ends)
+        os.replace(starts + ".tmp.npy", starts)  # last: it says that both are whole
     gather(None)  # all processes wait for it
-    return np.load(path + ".ids.npy", mmap_mode="r"), np.load(path + ".starts.npy")
+    return np.memmap(ids, dtype=np.uint32, mode="r"), np.load(starts)
 
 
 def draw_windows(ids, starts, files, count, length, rng):
@@ -498,7 +509,9 @@ def distribute(model, args):
     compiled with --compile. Before the optimizer is made."""
     language_model = next(part for part in model.modules() if isinstance(part, PreTrainedModel))
     if args.grad_checkpointing:
-        language_model.gradient_checkpointing_enable()
+        # transformers 5.24 has renamed it
+        getattr(language_model, "activation_checkpointing_enable",
+                language_model.gradient_checkpointing_enable)()
     forward = model
     if args.shard:
         for block in list(model.modules()):
@@ -741,8 +754,9 @@ def parse_args(argv=None):
     g.add_argument("--task", required=True, default=argparse.SUPPRESS,
                    choices=["ntp", "msp", "warmstart", "repair"],
                    help="what the pairs are (see above)")
-    g.add_argument("--corpus", nargs="+", default=[], metavar="DIR",
-                   help="directories of Python files; none: the standard library's sources")
+    g.add_argument("--corpus", nargs="+", default=[], metavar="PATH",
+                   help="directories of Python files, and .jsonl or .parquet files with code in their "
+                   "rows; none: the standard library's sources")
     g.add_argument("--programs", nargs="+", default=[], metavar="FILE",
                    help="judged programs, for --task repair")
     g.add_argument("--repair-target", choices=["nearest", "random"], default="nearest",

@@ -248,7 +248,28 @@ def test_a_mini_model_opens_in_plain_transformers(tmp_path):
     assert tokenizer.decode(tokenizer("def f(x):\n    return 12\n").input_ids) == (
         "def f(x):\n    return 12\n")
     assert 1e6 < sum(p.numel() for p in model.parameters()) < 3e6
-    assert np.load(tmp_path / "ntp" / "corpus.ids.npy", mmap_mode="r").dtype == np.uint32
+    ids, starts = pretrain_ntp.tokenize_corpus([], tokenizer, str(tmp_path / "ntp"))
+    assert isinstance(ids, np.memmap) and len(ids) == starts[-1]  # opened, not made again
+
+
+def test_a_corpus_is_directories_and_files_of_rows(tmp_path, tiny_model):
+    """Catches an order that changes, an empty file that becomes a text, a row of another key."""
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "2.py").write_text("two")
+    (tmp_path / "b" / "1.py").write_text("one")
+    (tmp_path / "b" / "empty.py").write_text("")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"content": "three"}\n{"code": "four", "text": "five"}\n')
+    paths = [str(rows), str(tmp_path / "b")]
+    assert list(pretrain_ntp.corpus_texts(paths)) == ["three", "four", "one", "two"]
+    tokenizer, _ = load_model(tiny_model, CPU)
+    ids, starts = pretrain_ntp.tokenize_corpus(paths, tokenizer, str(tmp_path))
+    texts = [decode_program(tokenizer, ids[a:b]) for a, b in zip(starts, starts[1:])]
+    assert texts == ["three", "four", "one", "two"]
+    assert [ids[end - 1] for end in starts[1:]] == [tokenizer.eos_token_id] * 4
+    rows.write_text('{"source": "six"}\n')
+    with pytest.raises(UserError, match="rows.jsonl, line 1: no code"):
+        list(pretrain_ntp.corpus_texts(paths))
 
 
 def test_an_empty_corpus_and_another_architecture_are_refused(tmp_path, tiny_model):
