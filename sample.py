@@ -416,23 +416,25 @@ def sample(args):
     groups = range(0, len(units), max(1, args.batch_size * (4 if critic else 1) // units[0].size))
     judging = (Judge(tests="example", time_limit=args.time_limit) if critic
                else contextlib.nullcontext())
-    totals = {}
+    totals = {"written": Counter()}
     with judging as judge:
         models = model, critic, repairer, tokenizer, judge, args
         in_parts(args.out, [starts[u] for u in groups] + starts[-1:],
                  lambda first, last, path: write_programs(
                      path, units[starts.index(first):starts.index(last)], groups.step, models, totals))
+        written = totals.pop("written")
         for name, row in totals.items():
             print(f"{name}: {row['programs']} programs, {row['tokens']} generated tokens, in "
                   f"{row['mini_batches']} mini-batches" + ("" if name == "refined" else
                   f"; {row['passed']} pass the example tests, in {row['solved']} of these"))
         if args.trace and RANK == 0:  # the first mini-batch of the most rounds, cut inside a program
-            written = read_programs(args.out)
+            records = read_programs(args.out)
             shown = max(range(len(units)), key=lambda u: (
-                len(written[starts[u]].extra["rounds"]),
-                max(W.extra.get("prefix_tokens", 0) for W in written[starts[u]:starts[u + 1]]) > 1))
+                len(records[starts[u]].extra["rounds"]),
+                max(W.extra.get("prefix_tokens", 0) for W in records[starts[u]:starts[u + 1]]) > 1))
             trace(args.trace, units[shown], critic_sampling(units[shown:shown + 1], *models),
                   critic, tokenizer, judge)
+    print(f"wrote {written['programs']} programs, {written['tokens']} tokens to {args.out}")
     if args.export and RANK == 0:
         export(f"{args.out.removesuffix('.jsonl')}.{args.export}.jsonl", args.export, problems,
                read_programs(args.out))
@@ -449,7 +451,6 @@ def write_programs(path, units, size, models, totals):
     keys = [str(unit.problem.problem_id) for unit in units for _ in range(unit.size)]
     if [W.key for W in (read_programs(path) if done else [])] != keys[:done]:
         raise UserError(f"{path} holds programs of other problems; use another --out")
-    num_tokens = 0
     with file, tqdm(total=starts[-1], initial=done, unit=" programs", smoothing=0.05) as bar:
         for first in range(0, len(units), size):
             group = units[first:first + size]
@@ -464,9 +465,8 @@ def write_programs(path, units, size, models, totals):
                 records = [W for programs in found.values() for W in programs]
             for record in records[max(0, done - starts[first]):]:
                 append_record(file, record)
-                num_tokens += len(record.tokens)
+                totals["written"].update(programs=1, tokens=len(record.tokens))
                 bar.update()
-    print(f"wrote {starts[-1] - done} programs, {num_tokens} tokens to {path}")
 
 
 # --- command line ---------------------------------------------------------------------------------

@@ -308,7 +308,7 @@ def train(args):
     with_critic = with_rl and "critic" in args.returns
     critic = load_critic(args.critic, device)[1].eval() if with_critic else None
     start = (load_model(args.init, device)[1].eval()
-             if args.kl or with_rl and args.bound == "taper" and not args.on_policy else None)
+             if args.kl or with_rl and args.bound == "taper" and args.programs else None)
 
     held = dict(zip(problems, split(len(problems), args.held_out)))
     held_problems = [problem for key, problem in problems.items() if held[key]]
@@ -317,7 +317,7 @@ def train(args):
                encode_program(tokenizer, code, args.max_target))
               for problem in learned.values() for code in problem.solutions]
     items = []
-    if args.objective != "ce" and not args.on_policy:
+    if args.objective != "ce" and args.programs:
         programs = read_judged(args.programs, problems)
         items = rl_items(problems, [program for program in programs if not held[program.key]],
                          tokenizer, args)
@@ -345,7 +345,8 @@ def train(args):
             row, _ = evaluate_actor(writer, tokenizer, held_problems, judge, args)
             log_metrics(args.out, {"step": 0, **row}, args.steps)
         while step < args.steps:
-            if args.on_policy and args.objective != "ce" and step % args.round_steps == 0:
+            if (args.on_policy and args.objective != "ce" and step % args.round_steps == 0
+                    and (step or not args.programs)):  # the first round may be given
                 copy_weights(actor, writer)
                 items = on_policy_items(writer, tokenizer, learned, judge, args,
                                         step // args.round_steps)
@@ -436,7 +437,8 @@ def parse_args(argv=None):
     g.add_argument("--kl", type=float, default=0.0,
                    help="weight of the divergence from --init on the sampled programs")
     g.add_argument("--on-policy", action="store_true",
-                   help="sample and judge in rounds, from the actor as it is then, not from --programs")
+                   help="sample and judge in rounds, from the actor as it is then; --programs, if "
+                   "there are any, are the first round")
     g.add_argument("--round-steps", type=int, default=20, help="optimizer steps of a round")
     g.add_argument("--round-problems", type=int, default=160, help="problems of a round")
     g.add_argument("--group", type=int, default=4, help="programs for each of them")

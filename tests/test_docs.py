@@ -40,13 +40,14 @@ def parser_of(stage, monkeypatch):
 
 
 def documented_commands():
-    """Every `python STAGE.py ...` of README.md and demo.sh as (stage, arguments)."""
+    """Every `python STAGE.py ...`, or with torchrun, of README.md and demo.sh as (stage, arguments)."""
     for name in ("README.md", "demo.sh"):
         text = read(name).replace("\\\n", " ")
         variables = (dict(re.findall(r'^([A-Z]+)="?([^"\n]*)"?$', text, re.M))
                      if name == "demo.sh" else {})
         for line in text.splitlines():
-            match = re.match(r"\s*(?:test .* \|\| )?python (\w+)\.py (.*)", line)
+            match = re.match(r"\s*(?:test .* \|\| )?(?:python|torchrun --nproc-per-node \d+) "
+                             r"(\w+)\.py (.*)", line)
             if match and match[1] in COMMANDS:
                 words = re.sub(r"\$(\w+)", lambda found: variables[found[1]], match[2])
                 yield pytest.param(match[1], shlex.split(words, comments=True),

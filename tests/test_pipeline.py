@@ -58,6 +58,7 @@ STAGES = {
                                 "--baseline", "group", *TRAIN, *LENGTHS, "--out", "OUT"],
                    "OUT/metrics.jsonl"),
     "on-policy": ("train_rl", ["--init", "tiny", "--problems", "p.jsonl", "--on-policy",
+                               "--programs", "judged.jsonl",
                                "--round-steps", "2", "--round-problems", "5", "--group", "2",
                                "--baseline", "group", "--returns", "baseline", "--kl", "0.1",
                                *TRAIN, *LENGTHS, "--out", "OUT"], "OUT/metrics.jsonl"),
@@ -243,6 +244,8 @@ def test_the_stages_feed_each_other(work, tiny_models, tmp_path, layout, monkeyp
      "no Python files"),
     ("pretrain_ntp", ["--task", "warmstart", "--init", "tiny", "--problems", "p.jsonl",
                       "--out", "x", "--step", "3"], "--step"),
+    ("train_critic", ["--init", "tiny", "--problems", "p.jsonl", "--programs", "judged.jsonl",
+                      "--out", "y", "--shard"], "torchrun"),
 ])
 def test_bad_input_gets_one_sentence_and_exit_status_2(work, name, words, says):
     """Catches a traceback, or a start of work that bad input will throw away."""
