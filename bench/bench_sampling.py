@@ -87,8 +87,8 @@ def describe(device):
         cpu = next((line.split(":")[1].strip() for line in file if "model name" in line), "CPU")
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU"
     print(f"{cpu}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
-          f"{torch.get_num_threads()} threads, {gpu}; Python {platform.python_version()}, torch {torch.__version__}, "
-          f"transformers {transformers.__version__}")
+          f"{torch.get_num_threads()} threads, {gpu}; Python {platform.python_version()}, "
+          f"torch {torch.__version__}, transformers {transformers.__version__}", flush=True)
 
 
 def spread(values):
