@@ -6,12 +6,14 @@ For each number of problems: prepare.py makes them, sample.py draws one program 
 judges these, train_critic.py and train_rl.py (offline) read all of it and take --steps steps.
 Without --model a mini T5 is trained first, just enough (--warmstart-steps) that its programs end;
 most of them then fail to compile, and evaluate.py runs few tests. A stage is a process of its own;
-time and memory are what os.wait4 says of it. That is kept by the kernel for each process that is
-waited for: exact at its end, the judge's runs included, where RUSAGE_CHILDREN is one maximum over
-all stages and /proc/PID/status is gone with the process. Memory is the stage's largest process.
+time and memory are what os.wait4 says of it: exact at its end, where RUSAGE_CHILDREN is one maximum
+over all stages and /proc/PID/status is gone with the process. Memory is the stage's largest
+process. What the judge runs is not in CPU seconds and memory, as nobody of the stage waits for it:
+of evaluate.py the clock alone tells the whole.
 
-Linear: the CPU seconds for 1,000 more problems are the same from each size to the next.
-Flat: the megabytes for 1,000 more problems are small beside the stage's whole.
+Linear: the seconds for 1,000 more problems are the same from each size to the next.
+Flat: the megabytes for 1,000 more problems are small beside the stage's whole. (sample.py decodes
+256 programs at once, so that its memory still grows from 100 problems to 256.)
 """
 import argparse
 import os
@@ -111,7 +113,7 @@ def main():
                 "--steps", args.warmstart_steps, "--lr", 2e-3, "--batch-size", 16,
                 "--device", args.device)
         print(f"{'stage':14}{'problems':>9}{'seconds':>10}{'CPU s':>10}{'GB':>8}"
-              f"   for 1,000 more: {'CPU s':>8}{'MB':>8}")
+              f"   for 1,000 more: {'seconds':>9}{'CPU s':>9}{'MB':>9}")
         for size in sizes:
             part = os.path.join(directory, str(size))
             os.mkdir(part)
@@ -120,8 +122,8 @@ def main():
                 if stage in found:
                     last, before = found[stage]
                     thousands = (size - last) / 1000
-                    line += (f"{'':19}{(used[1] - before[1]) / thousands:8.1f}"
-                             f"{(used[2] - before[2]) * 1024 / thousands:8.1f}")
+                    more = [(a - b) / thousands for a, b in zip(used, before)]
+                    line += f"{'':19}{more[0]:9.1f}{more[1]:9.1f}{more[2] * 1024:9.1f}"
                 print(line, flush=True)
                 found[stage] = size, used
 
