@@ -59,7 +59,7 @@ TRAIN = os.path.join(DATA, "train.jsonl")
 # --- the rows -------------------------------------------------------------------------------------
 
 LENGTHS = ["--max-source", "320", "--max-target", "256"]
-# as in demo.sh: 6,400 programs, of four actors
+# as in demo.sh, whose first round are the programs of the warm start
 ON_POLICY = ["--on-policy", "--round-steps", "50", "--group", "1", "--round-problems", "1600",
              "--returns", "critic", "--bound", "positive"]
 GROUP_BASELINE = ["--on-policy", "--round-steps", "50", "--group", "4", "--round-problems", "400",
