@@ -62,7 +62,10 @@ LENGTHS = ["--max-source", "320", "--max-target", "256"]
 # as in demo.sh, whose first round are the programs of the warm start
 ON_POLICY = ["--on-policy", "--round-steps", "50", "--group", "1", "--round-problems", "1600",
              "--returns", "critic", "--bound", "positive"]
-GROUP_BASELINE = ["--on-policy", "--round-steps", "50", "--group", "4", "--round-problems", "400",
+# as many programs as demo.sh's samples, 4,000, all of them of the actor as it is then
+ROUNDS_ALONE = ["--on-policy", "--round-steps", "50", "--group", "1", "--round-problems", "1000",
+                "--returns", "critic", "--bound", "positive"]
+GROUP_BASELINE = ["--on-policy", "--round-steps", "50", "--group", "4", "--round-problems", "250",
                   "--returns", "baseline+critic", "--baseline", "group", "--bound", "taper"]
 RELEASED = ["--objective", "ce+rl", "--returns", "baseline+critic", "--baseline", "greedy",
             "--correction", "none", "--normalize", "token", "--bound", "none", "--batch-size", "4"]
@@ -80,7 +83,7 @@ TABLES = {
           "ce+rl": (["--objective", "ce+rl", *ON_POLICY], "2.20", "3.10")},
     "returns-on-policy": {
         "offline": (["--returns", "critic", "--bound", "positive"], "-", "-"),
-        "on-policy": (ON_POLICY, "-", "-"),
+        "on-policy": (ROUNDS_ALONE, "-", "-"),
         "on-policy, group baseline": (GROUP_BASELINE, "-", "-")},
     # flags of sample.py, and the paper's pass@200, pass@1000 and 1@1000
     "4": {"plain": (None, "12.12", "17.78", "7.71"),
@@ -165,11 +168,12 @@ def train_actor(args, flags, seed, out):
     if args.table == "2" or "greedy" in flags:  # the baselines of offline rows
         samples.append(judged_programs(TRAIN, warm_start, args.work, 0, "--greedy",
                                        split="greedy"))
+    given = [] if args.table == "returns-on-policy" and "--on-policy" in flags else samples
     run = f"{out}/actor"
     return run, train("train_rl.py", run, "--init", warm_start, "--critic", f"{args.demo}/critic",
-                      "--problems", TRAIN, "--programs", *samples, "--steps", args.steps or 200,
-                      "--batch-size", 32, "--lr", "1e-3", "--warmup", 10, "--save-every", 50,
-                      "--seed", seed, *LENGTHS, *flags)
+                      "--problems", TRAIN, *(["--programs", *given] if given else []),
+                      "--steps", args.steps or 200, "--batch-size", 32, "--lr", "1e-3",
+                      "--warmup", 10, "--save-every", 50, "--seed", seed, *LENGTHS, *flags)
 
 
 def train_warm_start(args, tasks, seed, out):

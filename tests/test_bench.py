@@ -1,6 +1,7 @@
 """The tables of bench/tables.py, worked out by hand; nothing is trained or sampled."""
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -177,6 +178,19 @@ def test_the_row_of_both_losses_is_the_demo_s(commands, tmp_path):
     flags = vars(train_rl.parse_args(commands[-1][1:]))
     assert different(flags, demo_flags(train_rl.parse_args, "train_rl.py")) == {
         "init", "out", "seed", "problems", "critic", "programs", "save_every"}
+
+
+def test_offline_and_on_policy_learn_from_as_many_programs(commands, tmp_path):
+    """Catches a comparison that the row with more samples wins: 4,000 each."""
+    args = tables.parse_args(["--table", "returns-on-policy", "--work", str(tmp_path)])
+    with open(os.path.join(ROOT, "demo.sh")) as file:
+        given = int(re.search(r"head -n (\d+) ", file.read())[1])  # one program a problem
+    for row, (flags, *_) in tables.TABLES["returns-on-policy"].items():
+        tables.train_actor(args, flags, 0, str(tmp_path / row))
+        flags = train_rl.parse_args(commands[-1][1:])
+        rounds = flags.steps // flags.round_steps if flags.on_policy else 0
+        assert bool(flags.programs) == (row == "offline")
+        assert given * bool(flags.programs) + rounds * flags.round_problems * flags.group == 4000
 
 
 def test_the_released_recipe_is_run_on_request_only(monkeypatch):
