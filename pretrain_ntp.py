@@ -47,9 +47,6 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 import transformers
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions, get_model_state_dict, get_optimizer_state_dict, set_optimizer_state_dict)
-from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.nn.parallel import DistributedDataParallel
 from transformers import (AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer,
                           DynamicCache, EncoderDecoderCache, PreTrainedModel)
@@ -517,6 +514,7 @@ def distribute(model, args):
                 language_model.gradient_checkpointing_enable)()
     forward = model
     if args.shard:
+        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
         for block in list(model.modules()):
             if type(block).__name__ in language_model._no_split_modules:
                 fully_shard(block)
@@ -588,9 +586,11 @@ def check_config(path, args, started, ignore=("steps", "device", "accumulate", "
 def save_checkpoint(out, step, model, tokenizer, optimizer, running):
     """Write out/step-NNNNNN under another name, rename it, then delete the older ones.
     model: as it was before distribute(). All processes call it, for a sharded model to be whole."""
-    whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    weights = get_model_state_dict(model, options=whole)
-    moments = get_optimizer_state_dict(model, optimizer, options=whole)
+    # imported here since it takes a second
+    import torch.distributed.checkpoint.state_dict as whole
+    options = whole.StateDictOptions(full_state_dict=True, cpu_offload=True)
+    weights = whole.get_model_state_dict(model, options=options)
+    moments = whole.get_optimizer_state_dict(model, optimizer, options=options)
     if RANK == 0:
         path = os.path.join(out, f"step-{step:06d}")
         shutil.rmtree(path + ".tmp", ignore_errors=True)
@@ -612,10 +612,11 @@ def load_state(checkpoint, out, model, optimizer, args, empty):
     restores optimizer and random states and drops log rows past the checkpoint."""
     log, step, running = os.path.join(out, "metrics.jsonl"), 0, empty
     if checkpoint:
+        import torch.distributed.checkpoint.state_dict as whole
         state = torch.load(os.path.join(checkpoint, "state.pt"), map_location="cpu", weights_only=True)
         step, running = state["step"], state["running"]
-        set_optimizer_state_dict(model, optimizer, state["optimizer"],
-                                 options=StateDictOptions(full_state_dict=True))
+        whole.set_optimizer_state_dict(model, optimizer, state["optimizer"],
+                                       options=whole.StateDictOptions(full_state_dict=True))
         torch.set_rng_state(state["random"]["torch"])
         if torch.cuda.is_available() and state["random"]["cuda"] is not None:
             torch.cuda.set_rng_state(state["random"]["cuda"])

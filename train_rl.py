@@ -28,7 +28,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from pretrain_ntp import (add_up, autocast, bucket, check_config, collate, cross_entropy_loss,
                           decode_program, distribute, encode_program, encode_prompt, gather,
@@ -192,8 +191,9 @@ def sample_and_judge(actor, tokenizer, problems, num_programs, judge, args, seed
 def copy_weights(actor, writer):
     """Bring an actor in shards together in the model that writes its programs."""
     if writer is not actor:
-        writer.load_state_dict(get_model_state_dict(
-            actor, options=StateDictOptions(full_state_dict=True)))
+        import torch.distributed.checkpoint.state_dict as whole
+        writer.load_state_dict(whole.get_model_state_dict(
+            actor, options=whole.StateDictOptions(full_state_dict=True)))
 
 
 def evaluate_actor(actor, tokenizer, problems, judge, args):

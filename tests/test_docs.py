@@ -93,12 +93,13 @@ def test_shared_flags_are_the_same_in_every_trainer(monkeypatch):
 def test_help_exits_0_and_a_wrong_flag_2(stage):
     """Catches a traceback from --help (a stray % in a help text),
     and abbreviations taken for flags."""
-    run = lambda *words: subprocess.run(  # noqa: E731
-        [sys.executable, os.path.join(ROOT, stage + ".py"), *words], capture_output=True, text=True)
-    shown = run("--help")
-    assert shown.returncode == 0 and "Next:" in shown.stdout
-    wrong = run("--no-such-flag")
-    assert wrong.returncode == 2 and "Traceback" not in wrong.stderr
+    shown, wrong = (subprocess.Popen(
+        [sys.executable, os.path.join(ROOT, stage + ".py"), word], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE) for word in ("--help", "--no-such-flag"))
+    out, _ = shown.communicate()
+    assert shown.returncode == 0 and "Next:" in out
+    _, err = wrong.communicate()
+    assert wrong.returncode == 2 and "Traceback" not in err
 
 
 def test_imports_run_upward_and_the_list_of_files_is_closed():
