@@ -6,9 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pretrain_ntp import load_model, token_log_probs
 from sandbox import REWARD, Outcome, Problem, Program, UserError
-from train_rl import (batch_of, kl_to_reference, on_policy_items, parse_args, policy_gradient_loss,
-                      rl_items, sample_and_judge, token_weights, with_baselines)
+from train_critic import critic_batch
+from train_rl import (batch_of, kl_to_reference, learn_rl, on_policy_items, parse_args,
+                      policy_gradient_loss, rl_items, sample_and_judge, token_weights,
+                      with_baselines)
 
 
 class TablePolicy:
@@ -250,3 +253,24 @@ def test_the_critics_values_weigh_tokens_around_one(monkeypatch):
     monkeypatch.setattr("train_rl.q_hat", lambda critic, batch, over_prior: values)
     weights = token_weights("baseline+critic", None, {"program_mask": MASK})
     torch.testing.assert_close(weights, torch.tensor([[0.5, 1.0, 1.5], [0.5, 1.5, 0.0]]))
+
+
+@pytest.mark.parametrize("flags", [[], ["--normalize", "sequence"], ["--accumulate", "2"]])
+def test_a_step_has_the_loss_of_its_whole_batch(tiny_model, flags):
+    """Catches a count that is not the batch's: programs of 2, 4 and 3 tokens, alone or in two parts
+    (the first and third, then the second), give the loss of all three at once."""
+    tokenizer, model = load_model(tiny_model, torch.device("cpu"))
+    model.eval()
+    args = parse_args(["--init", "x", "--problems", "x", "--out", "x", "--programs", "x",
+                       "--returns", "baseline", *flags])
+    items = [("a", [5, 6], [7, 1], 3, 1.0, 0.0), ("b", [5], [7, 8, 9, 1], 1, -0.6, 0.0),
+             ("c", [6, 7, 8], [9, 9, 1], 2, -0.3, 1.0)]
+    batch = critic_batch([item[:4] for item in items], tokenizer, "cpu")
+    batch.update(target=batch["program"], target_mask=batch["program_mask"])
+    log_p = token_log_probs(model, batch)
+    r_s, r_b = torch.tensor([item[4:] for item in items]).T
+    wanted = policy_gradient_loss(log_p, batch["program_mask"], r_s, r_b, torch.ones_like(log_p),
+                                  normalize=args.normalize)
+    loss_rl, kl, weight, tokens = learn_rl(model, items, None, None, tokenizer, args,
+                                           torch.device("cpu"))
+    assert (loss_rl, kl, weight, tokens) == pytest.approx((wanted.item(), 0.0, 1.0, 6 + 9), rel=1e-5)
