@@ -9,7 +9,7 @@ Reads    problems and programs, in the formats that the docstring of sandbox.py 
 Writes   --out: the same programs in the same order, with `outcome`, `error` and the `tests_*`
          counts filled in, and under `judged_with` the settings they were judged with. The same
          command again continues a half-written file; one that holds other programs, or verdicts
-         under other settings, is refused.
+         under other settings, is refused. Under torchrun each process judges parts of the file.
 Prints   pass@k by difficulty with 95 % intervals (bootstrap over problems), the shares of the four
          outcomes, the commonest errors. --table puts judged files side by side, with the paired
          difference in pass@1 of each to the first.

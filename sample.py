@@ -5,7 +5,8 @@ Reads   --model: a checkpoint or run directory or hub name; --problems: statemen
         and, with --critic, the example tests. Hidden tests and solutions are never read here.
 Writes  --out: one program record a line with `code`, `source` and the `tokens` exactly as sampled
         (the end-of-sequence token included; without it the program was cut at --max-target).
-        The same command again continues a half-written file and gives the same programs.
+        The same command again continues a half-written file and gives the same programs. Under
+        torchrun each process writes parts of it (OUT.part-NNNNNN), which are joined at the end.
         With --critic only the programs of a mini-batch's last round are written, as in Algorithm 1,
         and with them those that were refined (--keep). They hold `rounds` (programs, passed and
         generated tokens of each round: what they cost), `parent` (the code that they were refined

@@ -379,26 +379,35 @@ def in_parts(path, starts, write):
         write(0, starts[-1], path)
         return
     parts = [f"{path}.part-{i:06d}" for i in range(len(starts) - 1)]
-    done = open(path, "rb").readlines() if os.path.exists(path) else []
+    done = _lines(path)
     if len(done) < starts[-1]:
         for i in range(RANK, len(parts), WORLD_SIZE):
             first, last = starts[i], starts[i + 1]
             if not os.path.exists(parts[i]):  # what one process has written before
                 with open(parts[i] + ".tmp", "wb") as file:
-                    file.writelines(line for line in done[first:last] if line.endswith(b"\n"))
+                    file.writelines(done[first:last])
                 os.replace(parts[i] + ".tmp", parts[i])
             write(first, last, parts[i])
         if RANK == 0:
             with open(path + ".tmp", "wb") as file:
                 for part, first, last in zip(parts, starts, starts[1:]):
-                    while not os.path.exists(part) or open(part, "rb").read().count(b"\n") < last - first:
+                    while len(lines := _lines(part)) < last - first:
                         time.sleep(0.1)
-                    file.write(open(part, "rb").read())
+                    file.writelines(lines)
             os.replace(path + ".tmp", path)
     if RANK == 0:
         for part in parts:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(part)
+
+
+def _lines(path):
+    """The whole lines of a file; none where there is no file."""
+    try:
+        with open(path, "rb") as file:
+            return [line for line in file if line.endswith(b"\n")]
+    except FileNotFoundError:
+        return []
 
 
 # --- comparison: what the tests expect against what the program gave ------------------------------

@@ -159,6 +159,36 @@ def test_a_torn_last_line_is_cut_off_and_the_run_continues(tmp_path):
     assert [program.problem_id for program in read_programs(path)] == [1, 3]
 
 
+def test_a_file_in_parts_is_that_of_one_process(tmp_path, monkeypatch):
+    """Catches a line that is lost, doubled or out of place. Seven lines in parts of three: one process
+    was stopped in line 5; the second of two makes part 1, of which it has lines 3 and 4; the first
+    makes parts 0 and 2 and joins them. A last one finds nothing to do."""
+    path, made = str(tmp_path / "out.jsonl"), []
+
+    def write(first, last, name):
+        file, done = open_to_continue(name)
+        with file:
+            for number in range(first + done, last):
+                made.append(number)
+                file.write(b"%d\n" % number)
+
+    def run(rank, world_size):
+        made.clear()
+        monkeypatch.setattr(sandbox, "RANK", rank)
+        monkeypatch.setattr(sandbox, "WORLD_SIZE", world_size)
+        sandbox.in_parts(path, [0, 3, 6, 7], write)
+        return list(made)
+
+    with open(path, "w") as file:
+        file.write("0\n1\n2\n3\n4\n5")  # torn
+    assert run(1, 2) == [5]
+    assert run(0, 2) == [6]
+    with open(path) as file:
+        assert file.read() == "0\n1\n2\n3\n4\n5\n6\n"
+    assert os.listdir(tmp_path) == ["out.jsonl"]
+    assert run(0, 1) == run(1, 2) == run(0, 2) == []
+
+
 # --- comparison -----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("expected, got, same", [
