@@ -80,6 +80,17 @@ def test_a_sampled_program_depends_on_its_seed_and_not_on_its_neighbours(model):
     assert len({tuple(ids) for ids in together[0]}) > 1
 
 
+def test_beams_are_those_of_transformers(model):
+    """Catches prompts that are taken for programs, and padding that is read."""
+    eos = model.config.eos_token_id
+    for prompt, ours in zip(PROMPTS, generate(model, PROMPTS, 3, 12, method="beam")):
+        theirs = model.generate(input_ids=torch.tensor([prompt]), do_sample=False, max_new_tokens=12,
+                                attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+                                num_beams=3, num_return_sequences=3)
+        theirs = theirs[:, 1 if model.config.is_encoder_decoder else len(prompt):].tolist()
+        assert ours == [ids[:ids.index(eos) + 1] if eos in ids else ids for ids in theirs]
+
+
 def test_nothing_follows_the_end_of_sequence(model):
     """Catches rows that go on after their end because the batch still runs."""
     eos = model.config.eos_token_id

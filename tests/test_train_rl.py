@@ -1,11 +1,13 @@
 """The policy-gradient loss on numbers that can be checked by hand,
 and the files that train_rl.py reads."""
 import itertools
+import json
 from dataclasses import replace
 
 import pytest
 import torch
 
+import train_rl
 from pretrain_ntp import load_model, token_log_probs
 from sandbox import REWARD, Outcome, Problem, Program, UserError
 from train_critic import critic_batch
@@ -274,3 +276,24 @@ def test_a_step_has_the_loss_of_its_whole_batch(tiny_model, flags):
     loss_rl, kl, weight, tokens = learn_rl(model, items, None, None, tokenizer, args,
                                            torch.device("cpu"))
     assert (loss_rl, kl, weight, tokens) == pytest.approx((wanted.item(), 0.0, 1.0, 6 + 9), rel=1e-5)
+
+
+def test_the_first_round_may_be_given(tiny_model, tmp_path, monkeypatch):
+    """Catches a first round that is sampled though --programs has it, and a second one that is not."""
+    with open(tmp_path / "p.jsonl", "w") as problems, open(tmp_path / "j.jsonl", "w") as programs:
+        for i in range(9):
+            problems.write(json.dumps({"problem_id": i, "question": "?", "solutions": ["x"],
+                                       "input_output": {"inputs": [""], "outputs": ["1"]}}) + "\n")
+            programs.write(json.dumps({"problem_id": i, "code": "print(1)", "source": "sampled",
+                                       "outcome": "passed_test"}) + "\n")
+    rounds = []
+    monkeypatch.setattr(train_rl, "on_policy_items", lambda *args: rounds.append(args[-1]) or [])
+    flags = ["--init", tiny_model, "--problems", str(tmp_path / "p.jsonl"), "--returns", "baseline",
+             "--baseline", "group", "--bound", "positive", "--on-policy", "--round-steps", "1",
+             "--save-every", "2", "--steps", "2", "--batch-size", "2", "--max-target", "8",
+             "--held-out", "0.3"]
+    train_rl.main([*flags, "--objective", "ce+samples", "--out", str(tmp_path / "given"),
+                   "--programs", str(tmp_path / "j.jsonl")])
+    assert rounds == [1]
+    train_rl.main([*flags, "--objective", "ce+samples", "--out", str(tmp_path / "sampled")])
+    assert rounds == [1, 0, 1]
