@@ -32,8 +32,8 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from sandbox import (JUDGE_ERROR, LOCAL_WORLD_SIZE, RANK, Judge, Outcome, UserError, append_record,
-                     in_parts, make_parser, open_to_continue, read_problems, read_programs, run_main)
+from sandbox import (JUDGE_ERROR, RANK, Judge, Outcome, UserError, append_record, in_parts,
+                     make_parser, open_to_continue, read_problems, read_programs, run_main)
 
 # The Hugging Face package `evaluate` has the same name as this file; nothing here depends on it.
 
@@ -344,9 +344,8 @@ def parse_args(argv=None):
                    help="memory of one program with all its processes")
     g.add_argument("--all-tests", action="store_true",
                    help="go on after the first test that is not passed")
-    g.add_argument("--workers", type=int, metavar="W",
-                   default=max(1, len(os.sched_getaffinity(0)) // LOCAL_WORLD_SIZE),
-                   help="programs run at the same time")
+    g.add_argument("--workers", type=int, metavar="W", default=None,
+                   help="programs run at the same time; none: one for each core")
     g = p.add_argument_group("compare judged files, in place of --programs and --out")
     g.add_argument("--table", nargs="+", metavar="NAME=J.jsonl",
                    help="judged files by name; the first is what the others are compared with")
@@ -393,7 +392,7 @@ def main(argv=None):
     args = parse_args(argv)
     for flag, value in [("--time-limit", args.time_limit), ("--memory-mb", args.memory_mb),
                         ("--workers", args.workers)]:
-        if not value > 0:
+        if value is not None and not value > 0:
             raise UserError(f"{flag} {value}: must be more than 0")
     if args.plot and os.path.splitext(args.plot)[1] not in (".png", ".pdf", ".svg"):
         raise UserError(f"--plot {args.plot}: the name must end in .png, .pdf or .svg")

@@ -51,8 +51,8 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import (AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer,
                           DynamicCache, EncoderDecoderCache, PreTrainedModel)
 
-from sandbox import (RANK, WORLD_SIZE, UserError, make_parser, open_to_continue, read_jsonl, read_problems,
-                     read_programs, run_main)
+from sandbox import (RANK, WORLD_SIZE, UserError, make_parser, open_to_continue, read_jsonl,
+                     read_problems, read_programs, run_main)
 
 transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
@@ -428,7 +428,7 @@ def model_states(model, source, source_mask, program):
         encoded = model.get_encoder()(input_ids=source, attention_mask=source_mask)
         return model.get_decoder()(
             input_ids=inputs["decoder_input_ids"], encoder_hidden_states=encoded.last_hidden_state,
-            encoder_attention_mask=source_mask).last_hidden_state
+            encoder_attention_mask=source_mask, use_cache=False).last_hidden_state
     return model.base_model(**inputs).last_hidden_state[:, -1 - program.shape[1]:]
 
 
@@ -648,6 +648,21 @@ def log_metrics(out, row, steps, note=""):
 
 # --- training loop --------------------------------------------------------------------------------
 
+def learn_ce(forward, pairs, tokenizer, args, device):
+    """Gradients of L_ce on a batch; (loss_ce, tokens) of this process's share."""
+    count = sum(len(target) for _, target in pairs) / WORLD_SIZE
+    total = tokens = 0
+    for part, weight in parts_of(pairs, forward, args):
+        batch = collate(part, tokenizer, device)
+        with autocast(device):
+            log_p = token_log_probs(forward, batch)
+            loss_ce = weight * cross_entropy_loss(log_p, batch["target_mask"], count)
+        loss_ce.backward()
+        total += loss_ce.item() / WORLD_SIZE
+        tokens += weight * int(batch["source_mask"].sum() + batch["target_mask"].sum())
+    return total, tokens
+
+
 def train(args):
     device = pick_device(args.device)
     start_processes(device)
@@ -685,24 +700,15 @@ def train(args):
                              np.random.default_rng([args.seed, epoch]))
             order_epoch = epoch
         rows = [pairs[i] for i in batches[position]]
-        count = sum(len(target) for _, target in rows) / WORLD_SIZE
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, args)
         model.train()
-        loss_ce = tokens = 0
-        for part, weight in parts_of(rows, forward, args):
-            batch = collate(part, tokenizer, device)
-            with autocast(device):
-                log_p = token_log_probs(forward, batch)
-                loss = weight * cross_entropy_loss(log_p, batch["target_mask"], count)
-            loss.backward()
-            loss_ce += loss.item() / WORLD_SIZE
-            tokens += int(weight * (batch["source_mask"].sum() + batch["target_mask"].sum()))
+        learned = learn_ce(forward, rows, tokenizer, args, device)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-        loss_ce, tokens = add_up(loss_ce, tokens, device=device)
+        loss_ce, tokens = add_up(*learned, device=device)
         running = {"loss": running["loss"] + loss_ce, "tokens": running["tokens"] + int(tokens),
                    "steps": running["steps"] + 1, "all_tokens": running["all_tokens"] + int(tokens)}
         if step % args.log_every == 0 or step == args.steps:

@@ -399,9 +399,11 @@ def export(path, form, problems, programs):
 
 def sample(args):
     device, problems = pick_device(args.device), read_problems(args.problems)
-    tokenizer, model = load_model(args.model, device)
+    positions = args.max_source + args.max_target
+    tokenizer, model = load_model(args.model, device, positions)
     critic_tokenizer, critic = load_critic(args.critic, device) if args.critic else (None, None)
-    its_tokenizer, repairer = load_model(args.repairer, device) if args.repairer else (None, None)
+    its_tokenizer, repairer = (load_model(args.repairer, device, positions) if args.repairer
+                               else (None, None))
     for name, other in ((args.critic, critic_tokenizer), (args.repairer, its_tokenizer)):
         if other and other.get_vocab() != tokenizer.get_vocab():
             raise UserError(f"{name} and {args.model} have different tokenizers; train {name} "

@@ -330,7 +330,7 @@ def train(args):
     if checkpoint:
         tokenizer, critic = load_critic(checkpoint, device)
     else:
-        tokenizer, model = load_model(args.init, device)
+        tokenizer, model = load_model(args.init, device, args.max_source + args.max_target)
         critic = Critic(model).to(device)
     if args.binary:  # phi_test: whatever did not pass, failed
         programs = [p if p.outcome in (Outcome.PASSED_TEST.label, JUDGE_ERROR)

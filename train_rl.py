@@ -29,8 +29,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from pretrain_ntp import (add_up, autocast, bucket, check_config, collate, cross_entropy_loss,
-                          decode_program, distribute, encode_program, encode_prompt, gather,
+from pretrain_ntp import (add_up, autocast, bucket, check_config, collate, decode_program,
+                          distribute, encode_program, encode_prompt, gather, learn_ce,
                           learning_rate, load_model, load_state, log_metrics, newest_checkpoint,
                           parts_of, pick_device, save_checkpoint, split, start_processes,
                           token_log_probs)
@@ -247,21 +247,6 @@ def batch_of(rows, ids, steps, orders, args):
         orders[ids] = epoch, bucket(lengths, args.batch_size,
                                     np.random.default_rng([args.seed, epoch]))
     return [rows[i] for i in orders[ids][1][position]]
-
-
-def learn_ce(forward, pairs, tokenizer, args, device):
-    """Gradients of L_ce on a batch; (loss_ce, tokens) of this process's share."""
-    count = sum(len(target) for _, target in pairs) / WORLD_SIZE
-    total = tokens = 0
-    for part, weight in parts_of(pairs, forward, args):
-        batch = collate(part, tokenizer, device)
-        with autocast(device):
-            log_p = token_log_probs(forward, batch)
-            loss_ce = weight * cross_entropy_loss(log_p, batch["target_mask"], count)
-        loss_ce.backward()
-        total += loss_ce.item() / WORLD_SIZE
-        tokens += weight * int(batch["source_mask"].sum() + batch["target_mask"].sum())
-    return total, tokens
 
 
 def learn_rl(forward, items, critic, start, tokenizer, args, device):

@@ -47,8 +47,8 @@ def make_models(args, problems, device):
     """(tokenizer, actor, critic); the critic of the large shape is small, as in the paper."""
     texts = [build_prompt(problem) + code for problem in problems for code in problem.solutions]
     if args.shape == "mini":
-        tokenizer, actor = load_model(args.model or "mini", device, texts)
-        critic = load_model(args.model or "mini", device, texts)[1]
+        tokenizer, actor = load_model(args.model or "mini", device, vocab_texts=texts)
+        critic = load_model(args.model or "mini", device, vocab_texts=texts)[1]
         return tokenizer, actor, Critic(critic).to(device).eval()
     tokenizer = train_tokenizer(texts, vocab_size=2048)
     actor, critic = (transformers.T5ForConditionalGeneration(transformers.T5Config(

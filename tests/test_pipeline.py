@@ -149,7 +149,7 @@ def test_two_processes_learn_what_one_does(work, dry, key, more):
     programs of unequal length, the last of an epoch fewer than there are parts), a part that is lost
     or counted twice, a state that is not gathered. The two processes are stopped after the first
     checkpoint and one process goes on; the log is that of one process alone."""
-    name, words, result = STAGES[key]
+    name, words, _ = STAGES[key]
     words = ["dry" if word == "tiny" else word for word in words]
     out = f"{key}_{'_'.join(more)}_two"
     if not (work / f"{key}_one").exists():

@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 
 import pretrain_ntp
+import sample
 from conftest import LAYOUTS
 from pretrain_ntp import (bucket, build_prompt, collate, cross_entropy_loss,
                           decode_program, encode_program, encode_prompt, learning_rate, load_model,
-                          main, model_states, msp_pair, nearest_solution, newest_checkpoint, ntp_pair, parse_args,
-                          token_log_probs)
+                          main, model_states, msp_pair, nearest_solution, newest_checkpoint,
+                          ntp_pair, parse_args, token_log_probs)
 from sandbox import Problem, Program, UserError
 
 CPU = torch.device("cpu")
@@ -147,10 +148,15 @@ def test_log_probs_are_those_of_the_model_and_padding_changes_nothing(tiny_model
                                    rtol=0)
 
 
-def test_a_model_with_too_few_positions_is_refused_before_any_work(tiny_models):
+def test_a_model_with_too_few_positions_is_refused_before_any_work(tiny_models, tmp_path):
     """GPT-2 here has 640: a statement of 600 tokens leaves no room for a program of 512."""
     with pytest.raises(UserError, match="at most 640 tokens"):
-        main(["--task", "ntp", "--init", tiny_models["GPT2"], "--out", "nowhere"])
+        main(["--task", "ntp", "--init", tiny_models["GPT2"], "--out", str(tmp_path)])
+    assert os.listdir(tmp_path) == ["config.json"]
+    (tmp_path / "p.jsonl").write_text('{"problem_id": 1, "question": "?"}\n')
+    with pytest.raises(UserError, match="at most 640 tokens"):
+        sample.main(["--model", tiny_models["GPT2"], "--problems", str(tmp_path / "p.jsonl"),
+                     "--out", str(tmp_path / "s.jsonl")])
 
 
 def test_the_loss_is_the_mean_over_real_tokens():
