@@ -209,8 +209,11 @@ def evaluate_actor(actor, tokenizer, problems, judge, args):
 
 def on_policy_items(actor, tokenizer, problems, judge, args, number):
     """Round `number` of --on-policy: programs of the actor as it is now (temperature 1: the policy
-    itself), judged, with their baselines. The problems are the next ones of a random order."""
-    keys, size = list(problems), min(args.round_problems, len(problems))
+    itself), judged, with their baselines. The problems are the next ones of a random order: where L_ce
+    teaches those that have a solution, only the others, if there are any."""
+    unsolved = [key for key in problems if not problems[key].solutions]
+    keys = unsolved if unsolved and "ce" in args.objective else list(problems)
+    size = min(args.round_problems, len(keys))
     epoch, position = divmod(number * size, len(keys) // size * size)
     order = np.random.default_rng([args.seed, epoch]).permutation(len(keys))
     chosen = [problems[keys[i]] for i in order[position:position + size]]
@@ -423,7 +426,8 @@ def parse_args(argv=None):
                    help="weight of the divergence from --init on the sampled programs")
     g.add_argument("--on-policy", action="store_true",
                    help="sample and judge in rounds, from the actor as it is then; --programs, if "
-                   "there are any, are the first round")
+                   "there are any, are the first round; with L_ce, later rounds are of problems "
+                   "without a solution, if there are any")
     g.add_argument("--round-steps", type=int, default=20, help="optimizer steps of a round")
     g.add_argument("--round-problems", type=int, default=160, help="problems of a round")
     g.add_argument("--group", type=int, default=4, help="programs for each of them")

@@ -11,24 +11,34 @@ import sys
 import time
 
 import pytest
+import torch
 
 from conftest import LAYOUTS
+from sandbox import run_main
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Sums come out alike here and in stage()."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def run(name, *words):
+    """The same as `python NAME.py WORDS`, in this process: nothing to import, so some seconds less."""
+    importlib.import_module(name).main([str(word) for word in words])
+
+
 def stage(name, *words, cwd):
-    """Start `python NAME.py WORDS`;
+    """Start `python NAME.py WORDS`, to be killed;
     one thread, so that runs side by side do not slow each other."""
     return subprocess.Popen([sys.executable, os.path.join(ROOT, name + ".py"), *map(str, words)],
                             cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                             env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"})
-
-
-def finish(process):
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, err
-    return out
 
 
 LENGTHS = ["--max-source", "200", "--max-target", "40"]
@@ -66,7 +76,8 @@ STAGES = {
     "critic sampling": ("sample", ["--model", "eager", "--critic", "critic", "--repairer", "tiny",
                                    "--problems", "p.jsonl", "--num-programs", "4",
                                    "--mini-batch", "2", "--batch-size", "2", "--temperature", "1",
-                                   *LENGTHS, "--out", "OUT"], "OUT"),
+                                   "--max-source", "200", "--max-target", "16", "--out", "OUT"],
+                        "OUT"),
     "repair": ("pretrain_ntp", ["--task", "repair", "--init", "tiny", "--problems", "p.jsonl",
                                 "--programs", "judged.jsonl", *TRAIN, *LENGTHS, "--out", "OUT"],
                "OUT/metrics.jsonl"),
@@ -76,7 +87,7 @@ STAGES = {
 @pytest.fixture(scope="module")
 def work(tiny_model, eager_model, tmp_path_factory):
     """A directory with a tiny model, a corpus, 24 problems, and programs of all four outcomes,
-    judged by the sandbox; and a trained critic."""
+    judged by the sandbox; and a trained critic. The tests begin in it."""
     path = tmp_path_factory.mktemp("work")
     os.symlink(tiny_model, path / "tiny")
     os.symlink(eager_model, path / "eager")
@@ -95,11 +106,18 @@ def work(tiny_model, eager_model, tmp_path_factory):
     programs += [{"problem_id": i, "code": codes[2 + i % 2].format(i), "source": "greedy"}
                  for i in range(24)]
     (path / "programs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in programs))
-    finish(stage("evaluate", "--problems", "p.jsonl", "--programs", "programs.jsonl",
-                 "--out", "judged.jsonl", cwd=path))
     name, words, _ = STAGES["critic"]
-    finish(stage(name, *[word.replace("OUT", "critic") for word in words], cwd=path))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        run("evaluate", "--problems", "p.jsonl", "--programs", "programs.jsonl",
+            "--out", "judged.jsonl")
+        run(name, *[word.replace("OUT", "critic") for word in words])
     return path
+
+
+@pytest.fixture(autouse=True)
+def in_work(work, monkeypatch):
+    monkeypatch.chdir(work)
 
 
 @pytest.mark.parametrize("key", STAGES)
@@ -107,7 +125,6 @@ def test_kill_9_at_a_random_moment_and_the_same_command_gives_the_same_file(work
     """Catches anything that a kill loses:
     the file of a killed and continued run equals an uninterrupted run's, byte for byte."""
     name, words, result = STAGES[key]
-    straight = stage(name, *[word.replace("OUT", f"{key}_straight") for word in words], cwd=work)
     out = [word.replace("OUT", f"{key}_killed") for word in words]
     killed = stage(name, *out, cwd=work)
     target = work / result.replace("OUT", f"{key}_killed")
@@ -116,10 +133,9 @@ def test_kill_9_at_a_random_moment_and_the_same_command_gives_the_same_file(work
             target.exists() and target.read_bytes().count(b"\n") >= wanted):
         time.sleep(0.002)
     killed.send_signal(signal.SIGKILL)
-    killed.wait()
     killed.communicate()
-    finish(straight)
-    finish(stage(name, *out, cwd=work))
+    run(name, *out)
+    run(name, *[word.replace("OUT", f"{key}_straight") for word in words])
     assert target.read_bytes() == (work / result.replace("OUT", f"{key}_straight")).read_bytes()
 
 
@@ -153,14 +169,14 @@ def test_two_processes_learn_what_one_does(work, dry, key, more):
     words = ["dry" if word == "tiny" else word for word in words]
     out = f"{key}_{'_'.join(more)}_two"
     if not (work / f"{key}_one").exists():
-        finish(stage(name, *[word.replace("OUT", f"{key}_one") for word in words], cwd=work))
+        run(name, *[word.replace("OUT", f"{key}_one") for word in words])
     two = [word.replace("OUT", out) for word in words] + more
     killed = torchrun(name, *two, cwd=work)
     while killed.poll() is None and not list((work / out).glob("step-*[0-9]")):
         time.sleep(0.02)
     killed.send_signal(signal.SIGTERM)  # torchrun ends its processes
     assert "Error" not in killed.communicate()[1].replace("SignalException", "")
-    finish(stage(name, *[word for word in two if word != "--shard"], cwd=work))
+    run(name, *[word for word in two if word != "--shard"])
     one, two = ([json.loads(line) for line in (work / run / "metrics.jsonl").read_text().splitlines()]
                 for run in (f"{key}_one", out))
     assert [list(row) for row in one] == [list(row) for row in two]
@@ -171,17 +187,21 @@ def test_two_processes_learn_what_one_does(work, dry, key, more):
 def test_two_processes_write_the_same_programs_and_verdicts_as_one_also_after_a_kill(work):
     """Catches programs that are lost or doubled between the parts: the joined file is that of one
     process, byte for byte, though the run was killed and went on with another number of processes."""
-    for key, go_on in (("critic sampling", torchrun), ("evaluate", stage)):
+    for key in ("critic sampling", "evaluate"):
         name, words, _ = STAGES[key]
         one, two = ([word.replace("OUT", f"{key} {number}.jsonl") for word in words]
                     for number in ("one", "two"))
-        finish(stage(name, *one, cwd=work))
+        run(name, *one)
         killed = torchrun(name, *two, cwd=work)
         while killed.poll() is None and not list(work.glob(f"{key} two.jsonl.part-*")):
             time.sleep(0.01)
         killed.send_signal(signal.SIGTERM)  # torchrun ends its processes
         killed.communicate()
-        finish(go_on(name, *two, cwd=work))
+        if key == "evaluate":
+            run(name, *two)
+        else:
+            finished = torchrun(name, *two, cwd=work)
+            assert "Error" not in finished.communicate()[1] and finished.returncode == 0
         assert (work / f"{key} two.jsonl").read_bytes() == (work / f"{key} one.jsonl").read_bytes()
         assert not list(work.glob(f"{key} two.jsonl.part-*"))
 
@@ -193,11 +213,6 @@ def test_the_stages_feed_each_other(work, tiny_models, tmp_path, layout, monkeyp
     (tmp_path / "p.jsonl").symlink_to(work / "p.jsonl")
     (tmp_path / "judged.jsonl").symlink_to(work / "judged.jsonl")
     monkeypatch.chdir(tmp_path)
-
-    def run(name, *words):
-        importlib.import_module(name).main([str(word) for word in words])
-        return capsys.readouterr().out
-
     run("pretrain_ntp", "--task", "warmstart", "--init", tiny_models[layout], "--problems", "p.jsonl",
         *TRAIN, *LENGTHS, "--out", "ws")
     for flags, out in ((["--num-programs", "2"], "s"), (["--greedy"], "g")):
@@ -211,8 +226,10 @@ def test_the_stages_feed_each_other(work, tiny_models, tmp_path, layout, monkeyp
     assert report["programs"] > 0 and len(report["prefix"]) == 5
     # A model that never learned writes programs that all fail alike,
     # so the judged toy programs join.
-    log = run("train_rl", "--init", "ws", "--critic", "c", "--problems", "p.jsonl", "--programs",
-              "sj.jsonl", "gj.jsonl", "judged.jsonl", *TRAIN, *LENGTHS, "--out", "rl")
+    capsys.readouterr()
+    run("train_rl", "--init", "ws", "--critic", "c", "--problems", "p.jsonl", "--programs",
+        "sj.jsonl", "gj.jsonl", "judged.jsonl", *TRAIN, *LENGTHS, "--out", "rl")
+    log = capsys.readouterr().out
     assert "reward" in log and "passed" in log
     run("pretrain_ntp", "--task", "repair", "--init", "rl", "--problems", "p.jsonl", "--programs",
         "judged.jsonl", *TRAIN, *LENGTHS, "--out", "repair")
@@ -220,8 +237,9 @@ def test_the_stages_feed_each_other(work, tiny_models, tmp_path, layout, monkeyp
         "--num-programs", "2", *LENGTHS, "--out", "r.jsonl")
     run("evaluate", "--problems", "p.jsonl", "--programs", "r.jsonl", "--k", "1",
         "--out", "rj.jsonl")
-    table = run("evaluate", "--problems", "p.jsonl", "--table", "warm start=sj.jsonl",
-                "RL=rj.jsonl", "--k", "1")
+    capsys.readouterr()
+    run("evaluate", "--problems", "p.jsonl", "--table", "warm start=sj.jsonl", "RL=rj.jsonl", "--k", "1")
+    table = capsys.readouterr().out
     assert "warm start" in table and "RL" in table
 
 
@@ -247,7 +265,7 @@ def test_the_stages_feed_each_other(work, tiny_models, tmp_path, layout, monkeyp
     ("train_critic", ["--init", "tiny", "--problems", "p.jsonl", "--programs", "judged.jsonl",
                       "--out", "y", "--shard"], "torchrun"),
 ])
-def test_bad_input_gets_one_sentence_and_exit_status_2(work, name, words, says):
+def test_bad_input_gets_one_sentence_and_exit_status_2(work, name, words, says, capsys):
     """Catches a traceback, or a start of work that bad input will throw away."""
     (work / "broken.jsonl").write_text('{"problem_id": 1, "question": "?"}\n{"problem_id": 2,\n')
     (work / "stranger.jsonl").write_text('{"problem_id": "who", "code": ""}\n')
@@ -255,7 +273,7 @@ def test_bad_input_gets_one_sentence_and_exit_status_2(work, name, words, says):
     (work / "bert").mkdir(exist_ok=True)
     (work / "bert" / "config.json").write_text(
         '{"model_type": "bert", "architectures": ["BertModel"]}')
-    process = stage(name, *words, cwd=work)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 2, err
-    assert "Traceback" not in err and says in err.splitlines()[-1], err
+    with pytest.raises(SystemExit) as stopped:
+        run_main(lambda: run(name, *words))
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and says in error.splitlines()[-1], error

@@ -230,10 +230,13 @@ def test_verdicts_come_back_in_the_order_of_the_programs(monkeypatch):
     assert [program.outcome for program in programs] == [f"verdict {i}" for i in range(300)]
 
 
-def test_the_rounds_go_through_all_problems(monkeypatch):
-    """Catches rounds that draw the same problems again before the others had their turn, and a greedy
-    baseline that is not asked for."""
-    problems, asked = {str(i): Problem(i, "Print.") for i in range(7)}, []
+@pytest.mark.parametrize("objective, among", [
+    ("ce+rl", {0, 1, 2, 3, 4, 5, 6}), ("rl", {0, 1, 2, 3, 4, 5, 6, 7, 8})])
+def test_the_rounds_go_through_all_problems(monkeypatch, objective, among):
+    """Catches rounds that draw the same problems again before the others had their turn, that sample
+    what L_ce teaches (7 and 8 have a solution), and a greedy baseline that is not asked for."""
+    problems = {str(i): Problem(i, "Print.", solutions=["print()"] * (i > 6)) for i in range(9)}
+    asked = []
 
     def sample(actor, tokenizer, chosen, num_programs, judge, args, seed, **decoding):
         asked.append([problem.problem_id for problem in chosen])
@@ -242,11 +245,14 @@ def test_the_rounds_go_through_all_problems(monkeypatch):
                 for j in range(num_programs)]
     monkeypatch.setattr("train_rl.sample_and_judge", sample)
     args = flags("--on-policy", "--round-problems", "3", "--group", "2", "--returns", "baseline",
-                 "--baseline", "group")
-    items = [on_policy_items(None, Words(), problems, None, args, number) for number in range(4)]
-    assert [len(rows) for rows in items] == [6] * 4
-    assert len({*asked[0], *asked[1]}) == 6 == len({*asked[2], *asked[3]})
-    assert asked[:2] != asked[2:]
+                 "--baseline", "group", "--objective", objective)
+    rounds = len(among) // 3  # before the order is another one
+    items = [on_policy_items(None, Words(), problems, None, args, i) for i in range(2 * rounds)]
+    assert [len(rows) for rows in items] == [6] * 2 * rounds
+    first, second = ({key for keys in part for key in keys}
+                     for part in (asked[:rounds], asked[rounds:]))
+    assert len(first) == len(second) == 3 * rounds and first | second <= among
+    assert asked[:rounds] != asked[rounds:]
 
 
 def test_the_critics_values_weigh_tokens_around_one(monkeypatch):
