@@ -30,7 +30,6 @@ In shapes, here and in every other stage: B batch, S prompt length, T program le
 """
 import argparse
 import atexit
-import contextlib
 import difflib
 import glob
 import json
@@ -122,8 +121,9 @@ def decode_program(tokenizer, ids):
 
 
 def pad(rows, value):
-    """Lists of unequal length -> ids (B, T) and mask (B, T), True where there is a token."""
-    width = max(map(len, rows))
+    """Lists of unequal length -> ids (B, T) and mask (B, T), True where there is a token. T is a
+    multiple of 8: bfloat16 kernels like that, and a CPU's are compiled anew for each shape."""
+    width = -(-max(map(len, rows)) // 8) * 8
     ids = torch.tensor([list(row) + [value] * (width - len(row)) for row in rows])
     return ids, torch.arange(width) < torch.tensor([len(row) for row in rows])[:, None]
 
@@ -332,18 +332,21 @@ def split(count, share):
 def load_model(name, device, positions=0, vocab_texts=None):
     """(tokenizer, model) from `mini`, a checkpoint, a run directory (its newest checkpoint) or a hub
     name; `positions`: how many tokens of prompt and program it will have to read."""
+    # on a CPU PyTorch's fused attention is the slower one, in bfloat16 by far
+    attention = "eager" if device.type == "cpu" else None
     if name == "mini":
         tokenizer = train_tokenizer(vocab_texts, vocab_size=2048)
         config = transformers.T5Config(
             vocab_size=len(tokenizer), d_model=128, d_kv=32, d_ff=512, num_layers=3,
             num_decoder_layers=3, num_heads=4, dropout_rate=0.0, decoder_start_token_id=0,
-            pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id)
+            pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
+            attn_implementation=attention)
         return tokenizer, transformers.T5ForConditionalGeneration(config).to(device)
     path = newest_checkpoint(name) or name
     try:
         config = AutoConfig.from_pretrained(path)
         auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        model = auto.from_pretrained(path, dtype=torch.float32)
+        model = auto.from_pretrained(path, dtype=torch.float32, attn_implementation=attention)
         tokenizer = AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().split("\n")[0]
@@ -380,10 +383,11 @@ def pick_device(name):
     return torch.device(name)
 
 
-def autocast(device):
-    """bfloat16 on CUDA (weights stay float32), nothing on the CPU."""
-    return (torch.autocast("cuda", dtype=torch.bfloat16) if device.type == "cuda"
-            else contextlib.nullcontext())
+def autocast(device, decoding=False):
+    """Matrix products in bfloat16, weights in float32: on CUDA, and on a CPU that has instructions for
+    it, where they take half the time; but not when decoding there, token by token."""
+    fast = device.type == "cuda" or (not decoding and torch.cpu.get_capabilities().get("avx512_bf16"))
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bool(fast))
 
 
 # --- model: the one place where encoder-decoder and decoder-only models differ --------------------
@@ -400,7 +404,8 @@ def reading(config, tokens, seen, encoded=None):
                     decoder_input_ids=tokens, decoder_attention_mask=seen)
     if seen is None:
         return dict(input_ids=tokens)
-    positions = (seen.long().cumsum(dim=1) - 1).clamp(min=0)[:, -tokens.shape[1]:]
+    last = getattr(config, "max_position_embeddings", sys.maxsize) - 1  # padding may go beyond it
+    positions = (seen.long().cumsum(dim=1) - 1).clamp(0, last)[:, -tokens.shape[1]:]
     return dict(input_ids=tokens, attention_mask=seen, position_ids=positions)
 
 

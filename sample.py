@@ -161,7 +161,7 @@ def generate(model, prompts, num_programs, max_target, method="sample", temperat
     """
     counts = [num_programs] * len(prompts) if isinstance(num_programs, int) else num_programs
     distinct = {tuple(prompt): i for i, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
-    with autocast(model.device):
+    with autocast(model.device, decoding=True):
         if method == "beam":
             programs = beam(model, list(map(list, distinct)), counts[0], max_target, pad_id)
         else:

@@ -60,12 +60,12 @@ TRAIN = os.path.join(DATA, "train.jsonl")
 
 LENGTHS = ["--max-source", "320", "--max-target", "256"]
 # as in demo.sh, whose first round are the programs of the warm start
-ON_POLICY = ["--on-policy", "--round-steps", "50", "--group", "1", "--round-problems", "1600",
+ON_POLICY = ["--on-policy", "--round-steps", "75", "--group", "1", "--round-problems", "2400",
              "--returns", "critic", "--bound", "positive"]
 # as many programs as demo.sh's samples, 4,000, all of them of the actor as it is then
-ROUNDS_ALONE = ["--on-policy", "--round-steps", "50", "--group", "1", "--round-problems", "1000",
+ROUNDS_ALONE = ["--on-policy", "--round-steps", "75", "--group", "1", "--round-problems", "1000",
                 "--returns", "critic", "--bound", "positive"]
-GROUP_BASELINE = ["--on-policy", "--round-steps", "50", "--group", "4", "--round-problems", "250",
+GROUP_BASELINE = ["--on-policy", "--round-steps", "75", "--group", "4", "--round-problems", "250",
                   "--returns", "baseline+critic", "--baseline", "group", "--bound", "taper"]
 RELEASED = ["--objective", "ce+rl", "--returns", "baseline+critic", "--baseline", "greedy",
             "--correction", "none", "--normalize", "token", "--bound", "none", "--batch-size", "4"]
@@ -172,8 +172,8 @@ def train_actor(args, flags, seed, out):
     run = f"{out}/actor"
     return run, train("train_rl.py", run, "--init", warm_start, "--critic", f"{args.demo}/critic",
                       "--problems", TRAIN, *(["--programs", *given] if given else []),
-                      "--steps", args.steps or 200, "--batch-size", 32, "--lr", "1e-3",
-                      "--warmup", 10, "--save-every", 50, "--seed", seed, *LENGTHS, *flags)
+                      "--steps", args.steps or 300, "--batch-size", 32, "--lr", "1e-3",
+                      "--warmup", 10, "--save-every", 75, "--seed", seed, *LENGTHS, *flags)
 
 
 def train_warm_start(args, tasks, seed, out):
@@ -427,7 +427,7 @@ def parse_args(argv=None):
     p.add_argument("--demo", default="runs/demo", help="what demo.sh has made")
     p.add_argument("--work", default="runs/tables", help="the rows' runs")
     p.add_argument("--steps", type=int, help="steps of every row's RL (Table 5: of its warm start)"
-                   "; none: 200 (2400), as in demo.sh")
+                   "; none: 300 (2400), as in demo.sh")
     p.add_argument("--pretrain-steps", type=int, default=100,
                    help="steps of Table 5's pretraining in all, as in demo.sh")
     p.add_argument("--num-programs", type=int, default=10, help="programs for each test problem")

@@ -130,7 +130,7 @@ def test_log_probs_are_those_of_the_model_and_padding_changes_nothing(tiny_model
     model.eval()
     D, W = [5, 6], [7, 8, 1]
     with torch.no_grad():
-        both = collate([(D, W), ([5, 6, 9, 9, 9], [7, 9, 9, 9, 9, 1])], tokenizer, "cpu")
+        both = collate([(D, W), ([5, 6] + 9 * [9], [7] + 9 * [9] + [1])], tokenizer, "cpu")
         alone = collate([(D, W)], tokenizer, "cpu")
         if model.config.is_encoder_decoder:
             logits = model(input_ids=torch.tensor([D]),
@@ -138,14 +138,21 @@ def test_log_probs_are_those_of_the_model_and_padding_changes_nothing(tiny_model
         else:  # what stands after 6, 7 and 8
             logits = model(input_ids=torch.tensor([[5, 6, 7, 8]])).logits[0, 1:]
         wanted = F.log_softmax(logits, dim=-1)[[0, 1, 2], W]
-        torch.testing.assert_close(token_log_probs(model, alone)[0], wanted)
+        torch.testing.assert_close(token_log_probs(model, alone)[0, :3], wanted)
         torch.testing.assert_close(token_log_probs(model, both)[0, :3], wanted, atol=1e-5, rtol=0)
         h = model_states(model, both["source"], both["source_mask"], both["target"])
-        assert h.shape == (2, 1 + 6, 32)  # the last layer's states, from which the logits come
+        assert h.shape == (2, 1 + 16, 32)  # 11 tokens, padded to a multiple of 8; the last layer's states, from which the logits come
         logits = model.get_output_embeddings()(
             h[0] * (32 ** -0.5 if model.config.is_encoder_decoder else 1))
         torch.testing.assert_close(F.log_softmax(logits, dim=-1)[[0, 1, 2], W], wanted, atol=1e-5,
                                    rtol=0)
+
+
+def test_padding_may_go_beyond_the_last_position(tiny_models):
+    """Catches positions that GPT-2, 640 of them here, has not got: 637 tokens and a program of 3."""
+    tokenizer, model = load_model(tiny_models["GPT2"], CPU, 640)
+    batch = collate([([5] * 637, [7, 8, 1])], tokenizer, "cpu")
+    assert token_log_probs(model, batch).shape == (1, 8)
 
 
 def test_a_model_with_too_few_positions_is_refused_before_any_work(tiny_models, tmp_path):

@@ -38,16 +38,18 @@ def critic(tiny_models, request):
 
 
 ITEMS = [("a", [5, 6, 7, 8, 9], [10, 11, 12, 1], 3), ("b", [5, 6], [13, 1], 1)]
+LONG = ("c", 9 * [5], 9 * [10], 2)  # rows are padded to a multiple of 8, here to 16
 
 
 def test_padding_changes_no_prediction_and_no_value(critic):
     """Catches a missing mask in encoder, decoder or pool: alone and beside a longer one,
     a program is judged alike."""
     tokenizer, model = critic
-    both, alone = critic_batch(ITEMS, tokenizer, "cpu"), critic_batch(ITEMS[1:], tokenizer, "cpu")
+    both, alone = (critic_batch(items, tokenizer, "cpu") for items in ([LONG, ITEMS[1]], ITEMS[1:]))
     with torch.no_grad():
         torch.testing.assert_close(model(both)[1], model(alone)[0], atol=1e-5, rtol=0)
-    torch.testing.assert_close(q_hat(model, both)[1, :2], q_hat(model, alone)[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(q_hat(model, both)[1, :2], q_hat(model, alone)[0, :2], atol=1e-5,
+                               rtol=0)
 
 
 def test_q_hat_reads_the_observed_outcome_from_the_state_that_consumed_the_token(critic):
@@ -56,7 +58,7 @@ def test_q_hat_reads_the_observed_outcome_from_the_state_that_consumed_the_token
     tokenizer, model = critic
     batch = critic_batch(ITEMS, tokenizer, "cpu")
     v, q = token_values(model, batch), q_hat(model, batch)
-    assert v.shape == (2, 5, 4) and q.shape == (2, 4)
+    assert v.shape == (2, 1 + 8, 4) and q.shape == (2, 8)
     torch.testing.assert_close(q[0], v[0, 1:, 3])  # the first program passed
     torch.testing.assert_close(q[1], v[1, 1:, 1])  # the second had a runtime error
     changed = critic_batch([("a", ITEMS[0][1], [10, 99, 12, 1], 3)], tokenizer, "cpu")
@@ -89,9 +91,9 @@ def test_the_bag_of_tokens_knows_statement_from_program_and_not_the_order():
 def test_the_prediction_from_a_prefix_is_that_of_the_program_which_ends_there(critic):
     """Catches a prefix that sees what follows it, or a whole program read otherwise than in training."""
     tokenizer, model = critic
-    batch = critic_batch(ITEMS, tokenizer, "cpu")
+    batch = critic_batch([ITEMS[0], LONG], tokenizer, "cpu")
     p = prefix_predictions(model, batch)
-    assert p.shape == (2, 5, 4)
+    assert p.shape == (2, 1 + 16, 4)
     for ids, t in (([10, 11], 2), ([10, 11, 12, 1], 4)):
         ended = critic_batch([("a", ITEMS[0][1], ids, 3)], tokenizer, "cpu")
         with torch.no_grad():

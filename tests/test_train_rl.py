@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import train_rl
-from pretrain_ntp import load_model, token_log_probs
+from pretrain_ntp import autocast, load_model, token_log_probs
 from sandbox import REWARD, Outcome, Problem, Program, UserError
 from train_critic import critic_batch
 from train_rl import (batch_of, kl_to_reference, learn_rl, on_policy_items, parse_args,
@@ -275,7 +275,8 @@ def test_a_step_has_the_loss_of_its_whole_batch(tiny_model, flags):
              ("c", [6, 7, 8], [9, 9, 1], 2, -0.3, 1.0)]
     batch = critic_batch([item[:4] for item in items], tokenizer, "cpu")
     batch.update(target=batch["program"], target_mask=batch["program_mask"])
-    log_p = token_log_probs(model, batch)
+    with autocast(model.device):
+        log_p = token_log_probs(model, batch)
     r_s, r_b = torch.tensor([item[4:] for item in items]).T
     wanted = policy_gradient_loss(log_p, batch["program_mask"], r_s, r_b, torch.ones_like(log_p),
                                   normalize=args.normalize)
