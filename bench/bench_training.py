@@ -4,16 +4,18 @@
     (a)   random batches, everything padded to 600 source and 512 target tokens, as the released
           CodeRL code does it with transformers' Trainer
     (b)   Seq2SeqTrainer with DataCollatorForSeq2Seq: random batches, padded to the longest
+    (c)   ours, in float32 throughout
 
     python bench/bench_training.py [--problems data/mini_apps/train.jsonl] [--model DIR]
     python bench/bench_training.py --shape codet5-large        # random weights, for a CUDA card
 
-Same model, data, batch size, precision and optimizer. First the losses on one batch in all three
-manners are compared. An RL step is train_rl.py's: L_ce, the critic's values, L_rl; ground truths
-stand for sampled programs, which changes no speed. Seq2SeqTrainer knows no RL: there (b) is its
-padding in the same loop, and in the warm start too where accelerate is not installed. On a card
-the share of the bf16 peak is printed: 6 operations a real token and weight that it meets in the
-actor, without attention scores and critic. On a busy machine go by tokens a CPU second.
+Same model, data, batch size and optimizer, and but for (c) the same precision. First the losses on
+one batch in three manners are compared. An RL step is train_rl.py's: L_ce, the critic's values,
+L_rl; ground truths stand for sampled programs, which changes no speed. Seq2SeqTrainer knows no RL:
+there (b) is its padding in the same loop, and in the warm start too where accelerate is not
+installed. On a card the share of the bf16 peak is printed: 6 operations a real token and weight
+that it meets in the actor, without attention scores and critic. On a busy machine go by tokens a
+CPU second, and take enough steps: a CPU's bfloat16 kernels are compiled for each shape it meets.
 """
 import argparse
 import importlib.util
@@ -62,7 +64,7 @@ def batches(pairs, manner, size, seed):
     for epoch in itertools.count():
         rng = np.random.default_rng([seed, epoch])
         order = rng.permutation(len(pairs)).tolist()
-        yield from (bucket([(len(s), len(t)) for s, t in pairs], size, rng) if manner == "ours"
+        yield from (bucket([(len(s), len(t)) for s, t in pairs], size, rng) if manner in ("ours", "(c)")
                     else [order[i:i + size] for i in range(0, len(order) - size + 1, size)])
 
 
@@ -95,7 +97,8 @@ def plain_steps(actor, critic, tokenizer, optimizer, pairs, losses, orders, mann
     for _ in range(count):
         for loss_of, order in zip(losses, orders):
             batch = padded([pairs[i] for i in next(order)], manner, tokenizer, device)
-            with autocast(device):
+            with (torch.autocast(device.type, enabled=False) if manner == "(c)"
+                  else autocast(device)):
                 loss = loss_of(actor, critic, batch)
             loss.backward()
             loss.item()
@@ -126,6 +129,8 @@ def trainer_steps(actor, tokenizer, pairs, args, count, seed):
                 torch.cuda.synchronize()
             clock.append((time.perf_counter(), time.process_time()))
 
+    with autocast(device):
+        in_bfloat16 = torch.is_autocast_enabled(device.type)
     with tempfile.TemporaryDirectory() as out:
         trainer = transformers.Seq2SeqTrainer(
             model=actor, data_collator=counting, callbacks=[Clock()],
@@ -133,7 +138,7 @@ def trainer_steps(actor, tokenizer, pairs, args, count, seed):
                             "labels": target} for source, target in pairs],
             args=transformers.Seq2SeqTrainingArguments(
                 out, max_steps=count + 1, per_device_train_batch_size=args.batch_size, seed=seed,
-                learning_rate=1e-6, use_cpu=device.type == "cpu", bf16=device.type == "cuda",
+                learning_rate=1e-6, use_cpu=device.type == "cpu", bf16=in_bfloat16,
                 report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True))
         trainer.remove_callback(transformers.PrinterCallback)
         trainer.train()
@@ -141,8 +146,8 @@ def trainer_steps(actor, tokenizer, pairs, args, count, seed):
 
 
 def check_losses(actor, critic, tokenizer, pairs, device):
-    """The losses of one batch in the three manners; a UserError where they are not the same."""
-    found, tolerance = {}, 1e-4 if device.type == "cpu" else 2e-2  # bfloat16 has eight bits
+    """The losses of one batch in three manners; a UserError where they are not the same."""
+    found, tolerance = {}, 2e-2  # bfloat16 has eight bits
     with torch.no_grad(), autocast(device):
         for manner in ("ours", "(a)"):
             batch = padded(pairs, manner, tokenizer, device)
@@ -220,7 +225,7 @@ def main():
     actor.train()
     stages = {"warm start": [warm_start_loss], "RL": [warm_start_loss, rl_loss]}
     for stage, losses in stages.items():
-        runs = {"ours": [], "(a)": [], "(b)": []}
+        runs = {"ours": [], "(a)": [], "(b)": [], "(c)": []}
         orders = {manner: [batches(pairs, manner, args.batch_size, seed)
                            for seed in range(len(losses))] for manner in runs}
         for repeat in range(-1, args.repeats):  # the first round is to warm up, and not counted
@@ -242,7 +247,7 @@ def main():
             print(f"  {manner:5}{by_clock} tokens/s, {by_cpu} a CPU second, "
                   f"{1 - sum(source + target) / sum(positions):.0%} of the positions are padding"
                   + (f", {np.median(used) / peak:.1%} of {peak:.0f} TFLOP/s" if peak else ""))
-        for manner in ("(a)", "(b)"):
+        for manner in ("(a)", "(b)", "(c)"):
             by_clock, by_cpu = (spread(a / b, ".2f") for a, b in
                                 zip(tokens_per["ours"], tokens_per[manner]))
             print(f"  ours is {by_clock} times as fast as {manner} by the clock, {by_cpu} by CPU "
