@@ -50,7 +50,7 @@ def theirs(model, prompts, count, args, seed, method="sample"):
     decoding = (dict(do_sample=True, temperature=TEMPERATURE, top_p=TOP_P, top_k=0)
                 if method == "sample" else dict(do_sample=False))
     for prompt in prompts:
-        with autocast(device):
+        with autocast(device, decoding=True):
             rows = model.generate(
                 torch.tensor([prompt], device=device), max_new_tokens=args.max_target,
                 num_return_sequences=count, **decoding)[:, 1:].tolist()
