@@ -275,7 +275,7 @@ def critic_values(function, critic, tokenizer, units, programs, batch_size):
         part = programs[first:first + batch_size]
         batch = critic_batch([(None, units[u].prompt, program.tokens, 0) for u, program in part],
                              tokenizer, device)
-        with autocast(device):
+        with autocast(device, decoding=True):
             values = function(critic, batch).tolist()
         for (u, program), value in zip(part, values):
             found.setdefault(u, []).append((program, value))

@@ -158,13 +158,12 @@ runpy.run_path(sys.argv[0], run_name="__main__")"""
 
 
 def torchrun(name, *words, cwd):
-    """Start the stage in two processes, as a user would."""
+    """Start the stage in two processes, as a user would, but in float32."""
     (cwd / "in_float32.py").write_text(IN_FLOAT32)
     return subprocess.Popen(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
          "in_float32.py", ROOT, os.path.join(ROOT, name + ".py"), *map(str, words)], cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"})
 
 

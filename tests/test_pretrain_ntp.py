@@ -141,7 +141,8 @@ def test_log_probs_are_those_of_the_model_and_padding_changes_nothing(tiny_model
         torch.testing.assert_close(token_log_probs(model, alone)[0, :3], wanted)
         torch.testing.assert_close(token_log_probs(model, both)[0, :3], wanted, atol=1e-5, rtol=0)
         h = model_states(model, both["source"], both["source_mask"], both["target"])
-        assert h.shape == (2, 1 + 16, 32)  # 11 tokens, padded to a multiple of 8; the last layer's states, from which the logits come
+        # the last layer's states, from which the logits come; 11 tokens, padded to a multiple of 8
+        assert h.shape == (2, 1 + 16, 32)
         logits = model.get_output_embeddings()(
             h[0] * (32 ** -0.5 if model.config.is_encoder_decoder else 1))
         torch.testing.assert_close(F.log_softmax(logits, dim=-1)[[0, 1, 2], W], wanted, atol=1e-5,
