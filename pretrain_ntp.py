@@ -153,6 +153,20 @@ def bucket(lengths, batch_size, rng):
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
+def batch_of(rows, ids, steps, orders, args):
+    """Rows of the batch after `steps` others: a pure function of (seed, steps), so that a resumed run
+    goes on where it was.
+
+    ids: where a row's source ids stand, its target ids next. orders: {ids: (epoch, its batches)}.
+    """
+    epoch, position = divmod(steps, -(-len(rows) // args.batch_size))
+    if orders.get(ids, [None])[0] != epoch:
+        lengths = [(len(row[ids]), len(row[ids + 1])) for row in rows]
+        orders[ids] = epoch, bucket(lengths, args.batch_size,
+                                    np.random.default_rng([args.seed, epoch]))
+    return [rows[i] for i in orders[ids][1][position]]
+
+
 # --- data: the corpus of NTP and MSP --------------------------------------------------------------
 
 def corpus_texts(paths):
@@ -485,10 +499,21 @@ def learning_rate(step, args):
     return args.lr_end + (args.lr - args.lr_end) * left ** args.lr_power
 
 
+def optimizer_step(model, optimizer, step, args):
+    """One step of AdamW with the gradients that are there, at most 1 long, at the schedule's rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(step, args)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
 # --- several processes: torchrun ------------------------------------------------------------------
 
-def start_processes(device):
-    """Under torchrun: meet the other processes. Process 0 alone speaks and writes."""
+def start_run(args):
+    """(device, newest checkpoint or None) of a trainer's run in --out, whose flags it records.
+    Under torchrun: meet the other processes. Process 0 alone speaks and writes."""
+    device, checkpoint = pick_device(args.device), newest_checkpoint(args.out)
     if WORLD_SIZE > 1:
         if device.type == "cuda":
             torch.cuda.set_device(device)
@@ -496,6 +521,10 @@ def start_processes(device):
         atexit.register(dist.destroy_process_group)
     if RANK:
         sys.stdout = open(os.devnull, "w")
+    torch.manual_seed(args.seed)
+    check_config(os.path.join(args.out, "config.json"), args, started=checkpoint)
+    gather(None)  # all processes wait for it
+    return device, checkpoint
 
 
 def gather(value):
@@ -670,12 +699,7 @@ def learn_ce(forward, pairs, tokenizer, args, device):
 
 
 def train(args):
-    device = pick_device(args.device)
-    start_processes(device)
-    torch.manual_seed(args.seed)
-    checkpoint = newest_checkpoint(args.out)
-    check_config(os.path.join(args.out, "config.json"), args, started=checkpoint)
-    gather(None)
+    device, checkpoint = start_run(args)
     texts = None
     if args.init == "mini" and not checkpoint:
         texts = list(corpus_texts(args.corpus))
@@ -695,25 +719,15 @@ def train(args):
         print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters, "
               f"{len(tokenizer)} tokens, on {device}")
     per_epoch = -(-len(train_pairs(0)) // args.batch_size)
-    started, order_epoch = time.time(), None
+    orders, drawn, started = {}, None, time.time()
     while step < args.steps:
-        step += 1
-        epoch, position = divmod(step - 1, per_epoch)
-        # the order is a pure function of (seed, epoch), so that a resumed run goes on where it was
-        if epoch != order_epoch:
-            pairs = train_pairs(epoch)
-            batches = bucket([(len(s), len(t)) for s, t in pairs], args.batch_size,
-                             np.random.default_rng([args.seed, epoch]))
-            order_epoch = epoch
-        rows = [pairs[i] for i in batches[position]]
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, args)
+        epoch, step = step // per_epoch, step + 1
+        if epoch != drawn:
+            drawn, pairs = epoch, train_pairs(epoch)
+        rows = batch_of(pairs, 0, step - 1, orders, args)
         model.train()
         learned = learn_ce(forward, rows, tokenizer, args, device)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-
+        optimizer_step(model, optimizer, step, args)
         loss_ce, tokens = add_up(*learned, device=device)
         running = {"loss": running["loss"] + loss_ce, "tokens": running["tokens"] + int(tokens),
                    "steps": running["steps"] + 1, "all_tokens": running["all_tokens"] + int(tokens)}
@@ -750,12 +764,13 @@ def held_out_loss(model, pairs, tokenizer, batch_size, device):
 
 # --- command line ---------------------------------------------------------------------------------
 
-def parse_args(argv=None):
-    p = make_parser(__doc__)
-    g = p.add_argument_group("every trainer takes these")
+def add_trainer_flags(parser, need_problems=True):
+    """The flags that mean the same in every trainer."""
+    g = parser.add_argument_group("every trainer takes these")
     g.add_argument("--init", required=True, default=argparse.SUPPRESS, metavar="NAME_OR_DIR",
                    help="start from this checkpoint, run directory or hub name")
-    g.add_argument("--problems", default=None, metavar="FILE",
+    g.add_argument("--problems", required=need_problems, metavar="FILE",
+                   default=argparse.SUPPRESS if need_problems else None,
                    help="problem records (see sandbox.py)")
     g.add_argument("--out", required=True, default=argparse.SUPPRESS, metavar="DIR",
                    help="run directory; resumes if it holds a checkpoint")
@@ -766,21 +781,7 @@ def parse_args(argv=None):
     g.add_argument("--log-every", type=int, default=20, help="steps between log lines")
     g.add_argument("--seed", type=int, default=0, help="of weights, data order and sampling")
     g.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    g = p.add_argument_group("the task")
-    g.add_argument("--task", required=True, default=argparse.SUPPRESS,
-                   choices=["ntp", "msp", "warmstart", "repair"],
-                   help="what the pairs are (see above)")
-    g.add_argument("--corpus", nargs="+", default=[], metavar="PATH",
-                   help="directories of Python files, and .jsonl or .parquet files with code in their "
-                   "rows; none: the standard library's sources")
-    g.add_argument("--programs", nargs="+", default=[], metavar="FILE",
-                   help="judged programs, for --task repair")
-    g.add_argument("--repair-target", choices=["nearest", "random"], default="nearest",
-                   help="the ground truth that a failed program is repaired to: the one that needs "
-                   "the fewest edits, or any")
-    g.add_argument("--held-out", type=float, default=0.02,
-                   help="share of files or problems kept for loss_held_out")
-    g = p.add_argument_group("lengths and schedule")
+    g = parser.add_argument_group("lengths and schedule")
     g.add_argument("--max-source", type=int, default=600,
                    help="tokens of the encoder's input; the paper pretrains with 768")
     g.add_argument("--max-target", type=int, default=512,
@@ -799,6 +800,25 @@ def parse_args(argv=None):
                    help="keep no activations inside a layer: less memory, a third more time")
     g.add_argument("--shard", action="store_true",
                    help="under torchrun: a share of the weights in each process (FSDP2), not all")
+
+
+def parse_args(argv=None):
+    p = make_parser(__doc__)
+    add_trainer_flags(p, need_problems=False)  # NTP and MSP have a corpus
+    g = p.add_argument_group("the task")
+    g.add_argument("--task", required=True, default=argparse.SUPPRESS,
+                   choices=["ntp", "msp", "warmstart", "repair"],
+                   help="what the pairs are (see above)")
+    g.add_argument("--corpus", nargs="+", default=[], metavar="PATH",
+                   help="directories of Python files, and .jsonl or .parquet files with code in their "
+                   "rows; none: the standard library's sources")
+    g.add_argument("--programs", nargs="+", default=[], metavar="FILE",
+                   help="judged programs, for --task repair")
+    g.add_argument("--repair-target", choices=["nearest", "random"], default="nearest",
+                   help="the ground truth that a failed program is repaired to: the one that needs "
+                   "the fewest edits, or any")
+    g.add_argument("--held-out", type=float, default=0.02,
+                   help="share of files or problems kept for loss_held_out")
     args = p.parse_args(argv)
     if args.task in ("warmstart", "repair") and not args.problems:
         p.error(f"--task {args.task} needs --problems")

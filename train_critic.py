@@ -33,10 +33,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from pretrain_ntp import (add_up, autocast, bucket, check_config, distribute, encode_program,
-                          encode_prompt, gather, learning_rate, load_model, load_state, log_metrics,
-                          model_states, newest_checkpoint, pad, parts_of, pick_device,
-                          save_checkpoint, split, start_processes)
+from pretrain_ntp import (add_trainer_flags, add_up, autocast, batch_of, distribute,
+                          encode_program, encode_prompt, learning_rate, load_model, load_state,
+                          log_metrics, model_states, newest_checkpoint, optimizer_step, pad,
+                          parts_of, pick_device, save_checkpoint, split, start_run)
 from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Outcome, UserError, make_parser, read_problems,
                      read_programs, run_main)
 
@@ -319,14 +319,9 @@ def show(args):
 # --- training loop --------------------------------------------------------------------------------
 
 def train(args):
-    device = pick_device(args.device)
-    start_processes(device)
-    torch.manual_seed(args.seed)
     problems = read_problems(args.problems)
     programs = read_judged(args.programs, problems)
-    checkpoint = newest_checkpoint(args.out)
-    check_config(os.path.join(args.out, "config.json"), args, started=checkpoint)
-    gather(None)
+    device, checkpoint = start_run(args)
     if checkpoint:
         tokenizer, critic = load_critic(checkpoint, device)
     else:
@@ -357,19 +352,11 @@ def train(args):
     if not checkpoint:
         print(f"{len(train_items)} programs: "
               + ", ".join(f"{o.label} {n}" for o, n in zip(Outcome, counts)))
-    started, order_epoch = time.time(), None
+    per_epoch, orders, started = -(-len(train_items) // args.batch_size), {}, time.time()
     while step < args.steps:
         step += 1
-        per_epoch = -(-len(train_items) // args.batch_size)
-        epoch, position = divmod(step - 1, per_epoch)
-        if epoch != order_epoch:  # a pure function of (seed, epoch)
-            batches = bucket([(len(item[1]), len(item[2])) for item in train_items],
-                             args.batch_size, np.random.default_rng([args.seed, epoch]))
-            order_epoch = epoch
-        rows = [train_items[i] for i in batches[position]]
+        rows = batch_of(train_items, 1, step - 1, orders, args)
         count = float(weights[[item[3] for item in rows]].sum()) / WORLD_SIZE
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, args)
         critic.train()
         loss_critic = right = tokens = 0
         for part, weight in parts_of(rows, forward, args):
@@ -381,10 +368,7 @@ def train(args):
             loss_critic += loss.item() / WORLD_SIZE
             right += weight * int((logits.argmax(dim=1) == batch["u"]).sum())
             tokens += weight * int(batch["source_mask"].sum() + batch["program_mask"].sum())
-        torch.nn.utils.clip_grad_norm_(critic.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-
+        optimizer_step(critic, optimizer, step, args)
         found = add_up(loss_critic, right, tokens, device=device)
         for key, value in zip(("loss", "right", "tokens"), found):
             running[key] += value
@@ -394,7 +378,7 @@ def train(args):
             seconds, started = time.time() - started, time.time()
             log_metrics(args.out, {"step": step, "loss_critic": running["loss"] / running["steps"],
                                    "accuracy": running["right"] / running["items"],
-                                   "lr": learning_rate(step, args), "epoch": epoch},
+                                   "lr": learning_rate(step, args), "epoch": (step - 1) // per_epoch},
                         args.steps, f"{running['tokens'] / seconds:.0f} tokens/s")
             running.update(loss=0.0, right=0, tokens=0, items=0, steps=0)
         if step % args.save_every == 0 or step == args.steps:
@@ -415,20 +399,7 @@ def train(args):
 
 def parse_args(argv=None):
     p = make_parser(__doc__)
-    g = p.add_argument_group("every trainer takes these")
-    g.add_argument("--init", required=True, default=argparse.SUPPRESS, metavar="NAME_OR_DIR",
-                   help="start from this checkpoint, run directory or hub name")
-    g.add_argument("--problems", required=True, default=argparse.SUPPRESS, metavar="FILE",
-                   help="problem records (see sandbox.py)")
-    g.add_argument("--out", required=True, default=argparse.SUPPRESS, metavar="DIR",
-                   help="run directory; resumes if it holds a checkpoint")
-    g.add_argument("--steps", type=int, default=1000, help="optimizer steps in all")
-    g.add_argument("--batch-size", type=int, default=64, help="pairs or programs a step")
-    g.add_argument("--lr", type=float, default=2e-5, help="peak learning rate")
-    g.add_argument("--save-every", type=int, default=200, help="steps between checkpoints")
-    g.add_argument("--log-every", type=int, default=20, help="steps between log lines")
-    g.add_argument("--seed", type=int, default=0, help="of weights, data order and sampling")
-    g.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add_trainer_flags(p)
     g = p.add_argument_group("the critic (Section 3.3.2)")
     g.add_argument("--programs", required=True, nargs="+", default=argparse.SUPPRESS,
                    metavar="FILE", help="judged programs")
@@ -440,25 +411,6 @@ def parse_args(argv=None):
                    "frequency in the loss: 0 none, 1 all classes weigh the same")
     g.add_argument("--held-out", type=float, default=0.1,
                    help="share of problems kept for the report")
-    g = p.add_argument_group("lengths and schedule")
-    g.add_argument("--max-source", type=int, default=600,
-                   help="tokens of the encoder's input; the paper pretrains with 768")
-    g.add_argument("--max-target", type=int, default=512,
-                   help="tokens of the decoder's output; the paper pretrains with 600")
-    g.add_argument("--warmup", type=int, default=0, help="steps of linear warm-up; "
-                   "the paper: 1000 in pretraining, 500 in the warm start")
-    g.add_argument("--lr-end", type=float, default=0.0,
-                   help="learning rate at the last step; the paper's warm start: 1e-5")
-    g.add_argument("--lr-power", type=float, default=1.0,
-                   help="power of the decay; the paper's warm start: 0.5")
-    g.add_argument("--weight-decay", type=float, default=0.05, help="of AdamW")
-    g.add_argument("--compile", action="store_true", help="torch.compile the model")
-    g.add_argument("--accumulate", type=int, default=1, metavar="N",
-                   help="go through a batch in N parts: less memory, the same gradient")
-    g.add_argument("--grad-checkpointing", action="store_true",
-                   help="keep no activations inside a layer: less memory, a third more time")
-    g.add_argument("--shard", action="store_true",
-                   help="under torchrun: a share of the weights in each process (FSDP2), not all")
     return p.parse_args(argv)
 
 

@@ -19,8 +19,6 @@ unlikely (arXiv 2503.14286). `--bound none` is the paper's own form.
 
 Next: `python sample.py --model runs/rl ...`
 """
-import argparse
-import os
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -29,11 +27,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from pretrain_ntp import (add_up, autocast, bucket, check_config, collate, decode_program,
-                          distribute, encode_program, encode_prompt, gather, learn_ce,
-                          learning_rate, load_model, load_state, log_metrics, newest_checkpoint,
-                          parts_of, pick_device, save_checkpoint, split, start_processes,
-                          token_log_probs)
+from pretrain_ntp import (add_trainer_flags, add_up, autocast, batch_of, collate,
+                          decode_program, distribute, encode_program, encode_prompt, gather,
+                          learn_ce, learning_rate, load_model, load_state, log_metrics,
+                          newest_checkpoint, optimizer_step, parts_of, save_checkpoint, split,
+                          start_run, token_log_probs)
 from sample import generate
 from sandbox import (JUDGE_ERROR, RANK, REWARD, WORLD_SIZE, Judge, Outcome, Program, UserError,
                      make_parser, read_problems, run_main)
@@ -239,19 +237,6 @@ def add_log_mu(actor, items, tokenizer, args, device):
             items[i] += (value,)
 
 
-def batch_of(rows, ids, steps, orders, args):
-    """Rows of the batch after `steps` others; which ones is a pure function of (seed, steps).
-
-    ids: where a row's source ids stand, its target ids next. orders: {ids: (epoch, its batches)}.
-    """
-    epoch, position = divmod(steps, -(-len(rows) // args.batch_size))
-    if orders.get(ids, [None])[0] != epoch:
-        lengths = [(len(row[ids]), len(row[ids + 1])) for row in rows]
-        orders[ids] = epoch, bucket(lengths, args.batch_size,
-                                    np.random.default_rng([args.seed, epoch]))
-    return [rows[i] for i in orders[ids][1][position]]
-
-
 def learn_rl(forward, items, critic, start, tokenizer, args, device):
     """Gradients of L_rl, and of the divergence from `start`, on a batch; (loss_rl, kl, mean token
     weight, tokens) of this process's share."""
@@ -282,13 +267,8 @@ def learn_rl(forward, items, critic, start, tokenizer, args, device):
 
 
 def train(args):
-    device = pick_device(args.device)
-    start_processes(device)
-    torch.manual_seed(args.seed)
     problems = read_problems(args.problems)
-    checkpoint = newest_checkpoint(args.out)
-    check_config(os.path.join(args.out, "config.json"), args, started=checkpoint)
-    gather(None)
+    device, checkpoint = start_run(args)
     tokenizer, actor = load_model(checkpoint or args.init, device, args.max_source + args.max_target)
     # who writes the programs: the actor, or where it is in shards a copy in each process
     writer = load_model(checkpoint or args.init, device)[1] if args.shard else actor
@@ -343,8 +323,6 @@ def train(args):
                     add_log_mu(writer, items, tokenizer, args, device)
             step += 1
             past = (step - 1) % args.round_steps if args.on_policy else step - 1
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, args)
             actor.train()
             learned_ce, learned_rl = (0, 0), (0, 0, 0, 0)
             if with_ce:
@@ -355,10 +333,7 @@ def train(args):
             if with_rl and items:
                 chosen = batch_of(items, 1, past, orders, args)
                 learned_rl = learn_rl(forward, chosen, critic, start, tokenizer, args, device)
-            torch.nn.utils.clip_grad_norm_(actor.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-
+            optimizer_step(actor, optimizer, step, args)
             loss_ce, tokens_ce, loss_rl, kl, weight, tokens_rl = add_up(
                 *learned_ce, *learned_rl, device=device)
             for key, value in dict(loss_ce=loss_ce, loss_rl=loss_rl, kl=kl, weight=weight, steps=1,
@@ -387,20 +362,7 @@ def train(args):
 
 def parse_args(argv=None):
     p = make_parser(__doc__)
-    g = p.add_argument_group("every trainer takes these")
-    g.add_argument("--init", required=True, default=argparse.SUPPRESS, metavar="NAME_OR_DIR",
-                   help="start from this checkpoint, run directory or hub name")
-    g.add_argument("--problems", required=True, default=argparse.SUPPRESS, metavar="FILE",
-                   help="problem records (see sandbox.py)")
-    g.add_argument("--out", required=True, default=argparse.SUPPRESS, metavar="DIR",
-                   help="run directory; resumes if it holds a checkpoint")
-    g.add_argument("--steps", type=int, default=1000, help="optimizer steps in all")
-    g.add_argument("--batch-size", type=int, default=64, help="pairs or programs a step")
-    g.add_argument("--lr", type=float, default=2e-5, help="peak learning rate")
-    g.add_argument("--save-every", type=int, default=200, help="steps between checkpoints")
-    g.add_argument("--log-every", type=int, default=20, help="steps between log lines")
-    g.add_argument("--seed", type=int, default=0, help="of weights, data order and sampling")
-    g.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add_trainer_flags(p)
     g = p.add_argument_group("the objective (Section 3.3)")
     g.add_argument("--critic", default=None, metavar="DIR",
                    help="run directory of train_critic.py, for the returns with critic")
@@ -435,25 +397,6 @@ def parse_args(argv=None):
                    help="share of problems whose programs are only sampled, judged and logged")
     g.add_argument("--time-limit", type=float, default=4.0,
                    help="seconds a test, for the held-out programs")
-    g = p.add_argument_group("lengths and schedule")
-    g.add_argument("--max-source", type=int, default=600,
-                   help="tokens of the encoder's input; the paper pretrains with 768")
-    g.add_argument("--max-target", type=int, default=512,
-                   help="tokens of the decoder's output; the paper pretrains with 600")
-    g.add_argument("--warmup", type=int, default=0, help="steps of linear warm-up; "
-                   "the paper: 1000 in pretraining, 500 in the warm start")
-    g.add_argument("--lr-end", type=float, default=0.0,
-                   help="learning rate at the last step; the paper's warm start: 1e-5")
-    g.add_argument("--lr-power", type=float, default=1.0,
-                   help="power of the decay; the paper's warm start: 0.5")
-    g.add_argument("--weight-decay", type=float, default=0.05, help="of AdamW")
-    g.add_argument("--compile", action="store_true", help="torch.compile the model")
-    g.add_argument("--accumulate", type=int, default=1, metavar="N",
-                   help="go through a batch in N parts: less memory, the same gradient")
-    g.add_argument("--grad-checkpointing", action="store_true",
-                   help="keep no activations inside a layer: less memory, a third more time")
-    g.add_argument("--shard", action="store_true",
-                   help="under torchrun: a share of the weights in each process (FSDP2), not all")
     args = p.parse_args(argv)
     if args.objective != "ce" and not (args.programs or args.on_policy):
         p.error(f"--objective {args.objective} needs --programs or --on-policy")

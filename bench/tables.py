@@ -60,13 +60,14 @@ TRAIN = os.path.join(DATA, "train.jsonl")
 
 LENGTHS = ["--max-source", "320", "--max-target", "256"]
 # as in demo.sh, whose first round are the programs of the warm start
-ON_POLICY = ["--on-policy", "--round-steps", "75", "--group", "1", "--round-problems", "2400",
+ON_POLICY = ["--on-policy", "--round-steps", "50", "--group", "1", "--round-problems", "1600",
              "--returns", "critic", "--bound", "positive"]
 # as many programs as demo.sh's samples, 4,000, all of them of the actor as it is then
-ROUNDS_ALONE = ["--on-policy", "--round-steps", "75", "--group", "1", "--round-problems", "1000",
-                "--returns", "critic", "--bound", "positive"]
-GROUP_BASELINE = ["--on-policy", "--round-steps", "75", "--group", "4", "--round-problems", "250",
-                  "--returns", "baseline+critic", "--baseline", "group", "--bound", "taper"]
+ROUNDS_ALONE = ["--on-policy", "--round-steps", "60", "--save-every", "60", "--group", "1",
+                "--round-problems", "800", "--returns", "critic", "--bound", "positive"]
+GROUP_BASELINE = ["--on-policy", "--round-steps", "60", "--save-every", "60", "--group", "4",
+                  "--round-problems", "200", "--returns", "baseline+critic", "--baseline", "group",
+                  "--bound", "taper"]
 RELEASED = ["--objective", "ce+rl", "--returns", "baseline+critic", "--baseline", "greedy",
             "--correction", "none", "--normalize", "token", "--bound", "none", "--batch-size", "4"]
 
@@ -173,7 +174,7 @@ def train_actor(args, flags, seed, out):
     return run, train("train_rl.py", run, "--init", warm_start, "--critic", f"{args.demo}/critic",
                       "--problems", TRAIN, *(["--programs", *given] if given else []),
                       "--steps", args.steps or 300, "--batch-size", 32, "--lr", "1e-3",
-                      "--warmup", 10, "--save-every", 75, "--seed", seed, *LENGTHS, *flags)
+                      "--warmup", 10, "--save-every", 50, "--seed", seed, *LENGTHS, *flags)
 
 
 def train_warm_start(args, tasks, seed, out):
@@ -195,7 +196,7 @@ def train_warm_start(args, tasks, seed, out):
         model = f"{out}/{task}"
     run = f"{out}/warmstart"
     costs.append(train("pretrain_ntp.py", run, "--task", "warmstart", "--init", model,
-                       "--problems", TRAIN, "--steps", args.steps or 2400, "--batch-size", 16,
+                       "--problems", TRAIN, "--steps", args.steps or 2200, "--batch-size", 16,
                        "--lr", "2e-3", "--warmup", 50, "--save-every", 500, "--log-every", 100,
                        "--seed", seed, *LENGTHS))
     return run, np.sum(costs, axis=0).tolist()
@@ -427,7 +428,7 @@ def parse_args(argv=None):
     p.add_argument("--demo", default="runs/demo", help="what demo.sh has made")
     p.add_argument("--work", default="runs/tables", help="the rows' runs")
     p.add_argument("--steps", type=int, help="steps of every row's RL (Table 5: of its warm start)"
-                   "; none: 300 (2400), as in demo.sh")
+                   "; none: 300 (2200), as in demo.sh")
     p.add_argument("--pretrain-steps", type=int, default=100,
                    help="steps of Table 5's pretraining in all, as in demo.sh")
     p.add_argument("--num-programs", type=int, default=10, help="programs for each test problem")

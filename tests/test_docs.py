@@ -10,6 +10,8 @@ import textwrap
 
 import pytest
 
+from sandbox import run_main
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # in reading order: imports run upward
 STAGES = ["sandbox", "pretrain_ntp", "train_critic", "sample", "evaluate", "train_rl"]
@@ -90,16 +92,23 @@ def test_shared_flags_are_the_same_in_every_trainer(monkeypatch):
 
 
 @pytest.mark.parametrize("stage", COMMANDS)
-def test_help_exits_0_and_a_wrong_flag_2(stage):
-    """Catches a traceback from --help (a stray % in a help text),
-    and abbreviations taken for flags."""
-    shown, wrong = (subprocess.Popen(
-        [sys.executable, os.path.join(ROOT, stage + ".py"), word], text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE) for word in ("--help", "--no-such-flag"))
-    out, _ = shown.communicate()
-    assert shown.returncode == 0 and "Next:" in out
-    _, err = wrong.communicate()
-    assert wrong.returncode == 2 and "Traceback" not in err
+def test_help_exits_0_and_a_wrong_flag_2(stage, capsys):
+    """Catches a traceback from --help (a stray % in a help text), and abbreviations taken for flags."""
+    for word, status in (("--help", 0), ("--no-such-flag", 2)):
+        with pytest.raises(SystemExit) as stopped:
+            run_main(lambda: module(stage).main([word]))
+        out, err = capsys.readouterr()
+        assert stopped.value.code == status
+        assert "Next:" in out if status == 0 else len(err.splitlines()) == 1
+
+
+def test_a_script_exits_as_its_main_does():
+    """Catches a script that does not call run_main: one process, of the script that starts quickest."""
+    wrong = subprocess.run([sys.executable, os.path.join(ROOT, "evaluate.py"), "--no-such-flag"],
+                           capture_output=True, text=True)
+    assert wrong.returncode == 2 and "Traceback" not in wrong.stderr
+    for stage in COMMANDS:
+        assert read(stage + ".py").endswith('if __name__ == "__main__":\n    run_main(main)\n')
 
 
 def test_imports_run_upward_and_the_list_of_files_is_closed():

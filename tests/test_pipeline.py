@@ -2,6 +2,7 @@
 and bad input to each."""
 import importlib
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -21,7 +22,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """Sums come out alike here and in stage()."""
+    """Sums come out alike here and in stage(), and runs side by side do not slow each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -33,12 +34,22 @@ def run(name, *words):
     importlib.import_module(name).main([str(word) for word in words])
 
 
-def stage(name, *words, cwd):
-    """Start `python NAME.py WORDS`, to be killed;
-    one thread, so that runs side by side do not slow each other."""
-    return subprocess.Popen([sys.executable, os.path.join(ROOT, name + ".py"), *map(str, words)],
-                            cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"})
+# Processes that can be killed begin as forks of one that has imported torch, alone and only once.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["train_rl", "evaluate"])
+
+
+def stage(name, words, cwd):
+    """Start `python NAME.py WORDS` as a process of its own, to be killed."""
+    process = FORKS.Process(target=run_in, args=(cwd, name, words))
+    process.start()
+    return process
+
+
+def run_in(cwd, name, words):
+    os.chdir(cwd)
+    torch.set_num_threads(1)
+    run(name, *words)
 
 
 LENGTHS = ["--max-source", "200", "--max-target", "40"]
@@ -126,16 +137,16 @@ def test_kill_9_at_a_random_moment_and_the_same_command_gives_the_same_file(work
     the file of a killed and continued run equals an uninterrupted run's, byte for byte."""
     name, words, result = STAGES[key]
     out = [word.replace("OUT", f"{key}_killed") for word in words]
-    killed = stage(name, *out, cwd=work)
+    killed = stage(name, out, work)
     target = work / result.replace("OUT", f"{key}_killed")
     # lines that stand in the file when the blow falls: before a trainer's first checkpoint, or after
     wanted = random.choice([1, 5, 6, 7])
-    while killed.poll() is None and not (
+    while killed.is_alive() and not (
             target.exists() and target.read_bytes().count(b"\n") >= wanted):
         time.sleep(0.002)
-    killed.send_signal(signal.SIGKILL)
-    error = killed.communicate()[1]
-    assert killed.returncode in (-signal.SIGKILL, 0), error  # 0: it was quicker than the blow
+    killed.kill()
+    killed.join()
+    assert killed.exitcode in (-signal.SIGKILL, 0)  # 0: it was quicker than the blow
     run(name, *out)
     run(name, *[word.replace("OUT", f"{key}_straight") for word in words])
     assert target.read_bytes() == (work / result.replace("OUT", f"{key}_straight")).read_bytes()

@@ -9,7 +9,7 @@ import torch
 import evaluate
 import sample
 from conftest import LAYOUTS
-from pretrain_ntp import load_model, pad
+from pretrain_ntp import load_model
 from sample import (Unit, critic_sampling, distribute, generate, main, next_tokens, prefix_values,
                     program_value, refine, repair, returned)
 from sandbox import Problem, Program, UserError, read_programs
