@@ -442,14 +442,15 @@ def model_inputs(config, source, source_mask, program):
 
 
 def model_states(model, source, source_mask, program):
-    """The last layer's states (B, 1 + T, d): [:, 0] has read D alone, [:, t] has consumed w_1 .. w_t."""
-    inputs = model_inputs(model.config, source, source_mask, program)
-    if model.config.is_encoder_decoder:
-        encoded = model.get_encoder()(input_ids=source, attention_mask=source_mask)
-        return model.get_decoder()(
-            input_ids=inputs["decoder_input_ids"], encoder_hidden_states=encoded.last_hidden_state,
-            encoder_attention_mask=source_mask, use_cache=False).last_hidden_state
-    return model.base_model(**inputs).last_hidden_state[:, -1 - program.shape[1]:]
+    """(the last layer's states (B, 1 + T, d), log p(w_t | w_<t, D) (B, T)): states[:, 0] has read D
+    alone, states[:, t] has consumed w_1 .. w_t."""
+    inputs, width = model_inputs(model.config, source, source_mask, program), 1 + program.shape[1]
+    if not model.config.is_encoder_decoder:
+        inputs["logits_to_keep"] = width  # none of D's own tokens
+    output = model(**inputs, output_hidden_states=True)
+    states = (output.decoder_hidden_states if model.config.is_encoder_decoder
+              else output.hidden_states)[-1]
+    return states[:, -width:], chosen_log_probs(output.logits[:, :-1], program)
 
 
 def before_program(model, prompts, pad_id):
@@ -477,9 +478,13 @@ def token_log_probs(model, batch):
     inputs = model_inputs(model.config, batch["source"], batch["source_mask"], target[:, :-1])
     if not model.config.is_encoder_decoder:
         inputs["logits_to_keep"] = target.shape[1]  # none of D's own tokens
-    logits = model(**inputs).logits  # (B, T, V)
-    log_p = -F.cross_entropy(logits.flatten(0, 1).float(), target.flatten(), reduction="none")
-    return log_p.view_as(target)  # (B, T)
+    return chosen_log_probs(model(**inputs).logits, target)
+
+
+def chosen_log_probs(logits, tokens):
+    """The log-probabilities (B, T) that logits (B, T, V) give these tokens (B, T)."""
+    log_p = -F.cross_entropy(logits.flatten(0, 1).float(), tokens.flatten(), reduction="none")
+    return log_p.view_as(tokens)
 
 
 def cross_entropy_loss(log_p, mask, count=None):

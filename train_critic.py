@@ -16,7 +16,8 @@ Writes  --out/step-NNNNNN (the model, and critic_head.pt), metrics.jsonl, config
 
 Here, unlike in the released code, padding is masked in encoder and pooling, the value of w_t comes
 from the state that has consumed w_t, the pool is over states (not logits), and classes are
-weighted.
+weighted. And beside the states the head reads how likely the program is (--no-likelihood is the
+paper's): max-pooled states do not tell it, and it predicts the outcome better than they do.
 
 `--binary` trains phi_test, the critic of critic sampling (Sec. 3.3.4): two of the four classes.
 
@@ -88,19 +89,37 @@ def critic_batch(items, tokenizer, device):
 # --- model ----------------------------------------------------------------------------------------
 
 class Critic(torch.nn.Module):
-    """A language model that reads statement and program, and one linear layer from state to outcome."""
+    """A language model that reads statement and program, and one linear layer from state to outcome.
 
-    def __init__(self, model, num_classes=len(Outcome)):
+    likelihood: the state is given one more number, the surprisal -log p(w_1 .. w_t | D) of this model,
+    which was trained to write programs. It never falls, so that the pool takes it at the end of W.
+    """
+
+    def __init__(self, model, likelihood=True, num_classes=len(Outcome)):
         super().__init__()
-        self.model = model
-        self.head = torch.nn.Linear(model.config.hidden_size, num_classes)
-        if not model.config.tie_word_embeddings:  # it writes nothing, and must not wait for a gradient
+        self.model, self.likelihood = model, likelihood
+        self.head = torch.nn.Linear(model.config.hidden_size + likelihood, num_classes)
+        if not likelihood and not model.config.tie_word_embeddings:  # else they would wait for a gradient
             model.get_output_embeddings().requires_grad_(False)
 
     def states(self, batch):
-        """The model's states (B, 1 + T, d): [:, 0] has read no token of the program,
-        [:, t] has consumed w_1 .. w_t."""
-        return model_states(self.model, batch["source"], batch["source_mask"], batch["program"])
+        """h_0 .. h_T, (B, 1 + T, d), with likelihood (B, 1 + T, d + 1): [:, 0] has read no token of
+        the program, [:, t] has consumed w_1 .. w_t."""
+        h, log_p = model_states(self.model, batch["source"], batch["source_mask"], batch["program"])
+        if not self.likelihood:
+            return h
+        surprisal = F.pad(-log_p.cumsum(dim=1), (1, 0))                            # (B, 1 + T)
+        return torch.cat([h, surprisal[..., None]], dim=-1)
+
+    @torch.no_grad()
+    def believe_likelihood(self, batches):
+        """Before training: let the head say of a program what its likelihood says, that it passes the
+        less, the more it surprises. One that surprises as much as these do on average loses 5 in the
+        logit of passed, whatever the model. From random weights a short training does not get there."""
+        surprisal = torch.cat([self.eval().states(batch)[..., -1].gather(
+            1, batch["program_mask"].sum(dim=1, keepdim=True)) for batch in batches])
+        self.head.weight[:, -1] = 0
+        self.head.weight[Outcome.PASSED_TEST, -1] = -5 / surprisal.mean()
 
     def forward(self, batch):
         """Logits of the outcome, (B, 4), from the states of the program's own tokens."""
@@ -124,7 +143,8 @@ def load_critic(name, device):
                         f"give a directory that train_critic.py wrote")
     tokenizer, model = load_model(path, device)
     state = torch.load(head, map_location=device, weights_only=True)
-    critic = Critic(model, len(state["bias"])).to(device)
+    likelihood = state["weight"].shape[1] > model.config.hidden_size
+    critic = Critic(model, likelihood, len(state["bias"])).to(device)
     critic.head.load_state_dict(state)
     return tokenizer, critic
 
@@ -326,7 +346,7 @@ def train(args):
         tokenizer, critic = load_critic(checkpoint, device)
     else:
         tokenizer, model = load_model(args.init, device, args.max_source + args.max_target)
-        critic = Critic(model).to(device)
+        critic = Critic(model, args.likelihood).to(device)
     if args.binary:  # phi_test: whatever did not pass, failed
         programs = [p if p.outcome in (Outcome.PASSED_TEST.label, JUDGE_ERROR)
                     else replace(p, outcome=Outcome.FAILED_TEST.label) for p in programs]
@@ -344,6 +364,10 @@ def train(args):
     counts = np.bincount([item[3] for item in train_items], minlength=len(Outcome))
     weights = torch.tensor(len(train_items) / (len(Outcome) * np.maximum(counts, 1)),
                            dtype=torch.float32, device=device) ** args.class_weight
+    if args.likelihood and not checkpoint:
+        some = train_items[::-(-len(train_items) // 128)]
+        critic.believe_likelihood(critic_batch(some[i:i + 8], tokenizer, device)
+                                  for i in range(0, len(some), 8))
     forward = distribute(critic, args)
     optimizer = torch.optim.AdamW(critic.parameters(), lr=args.lr, weight_decay=args.weight_decay,
                                   fused=True)
@@ -407,6 +431,9 @@ def parse_args(argv=None):
                    "failed_test (whatever did not pass) against passed_test (Section 3.3.4)")
     g.add_argument("--show", type=int, default=0, metavar="N", help="no training: write to --out an "
                    "HTML page on the first N programs, by the critic in --init")
+    g.add_argument("--likelihood", action=argparse.BooleanOptionalAction, default=True,
+                   help="show the head how likely the program is to the critic's own language model; "
+                   "the paper's reads states alone")
     g.add_argument("--class-weight", type=float, default=0.5, help="power of the inverse class "
                    "frequency in the loss: 0 none, 1 all classes weigh the same")
     g.add_argument("--held-out", type=float, default=0.1,

@@ -1,6 +1,7 @@
 """Pooling, token values and the report of the critic,
 with states and logits small enough to follow."""
 import html
+import itertools
 import json
 import re
 
@@ -11,7 +12,7 @@ from conftest import LAYOUTS
 from sandbox import Outcome, Problem, Program
 from train_critic import (Critic, auc, bag_of_tokens, calibration_error, critic_batch, critic_items, critic_loss,
                           main, max_pool, prefix_predictions, q_hat, show_tokens, token_values)
-from pretrain_ntp import load_model
+from pretrain_ntp import load_model, token_log_probs
 
 
 def test_the_pool_takes_the_maximum_of_each_column_over_real_tokens():
@@ -30,11 +31,12 @@ def test_known_logits_give_a_known_loss():
         0.6931 * 3 / 4, abs=1e-4)
 
 
-@pytest.fixture(scope="module", params=LAYOUTS)
+@pytest.fixture(scope="module", params=[*itertools.product(LAYOUTS, [True]), ("T5", False), ("GPT2", False)],
+                ids=lambda param: param[0] + ("" if param[1] else ", states alone"))
 def critic(tiny_models, request):
-    tokenizer, model = load_model(tiny_models[request.param], torch.device("cpu"))
+    tokenizer, model = load_model(tiny_models[request.param[0]], torch.device("cpu"))
     torch.manual_seed(0)
-    return tokenizer, Critic(model).eval()
+    return tokenizer, Critic(model, likelihood=request.param[1]).eval()
 
 
 ITEMS = [("a", [5, 6, 7, 8, 9], [10, 11, 12, 1], 3), ("b", [5, 6], [13, 1], 1)]
@@ -66,6 +68,25 @@ def test_q_hat_reads_the_observed_outcome_from_the_state_that_consumed_the_token
     torch.testing.assert_close(q_changed[0, 0], q[0, 0], atol=1e-5, rtol=0)
     assert (q_changed[0, 1] - q[0, 1]).abs() > 1e-4
     assert not q.requires_grad
+
+
+def test_the_head_reads_how_unlikely_the_program_is_and_begins_by_believing_it(tiny_model):
+    """Catches a likelihood of other tokens than w_1 .. w_t, one that padding changes, and a head that
+    starts from the wrong end: what surprises twice as much loses twice as many logits."""
+    tokenizer, model = load_model(tiny_model, torch.device("cpu"))
+    critic = Critic(model).eval()
+    batch = critic_batch([ITEMS[0], LONG], tokenizer, "cpu")
+    with torch.no_grad():
+        states = critic.states(batch)
+        log_p = token_log_probs(model, {**batch, "target": batch["program"]})
+    surprisal = states[0, :, -1]
+    assert states.shape == (2, 1 + 16, 32 + 1) and surprisal[0] == 0
+    torch.testing.assert_close(surprisal[4], -log_p[0, :4].sum(), atol=1e-5, rtol=0)
+    critic.believe_likelihood([batch])
+    weights = critic.head.weight.detach()[:, -1]
+    ends = torch.stack([states[0, 4, -1], states[1, 9, -1]])  # of the two programs
+    assert weights[:3].tolist() == [0, 0, 0]
+    assert (weights[3] * ends).mean().item() == pytest.approx(-5)
 
 
 def test_the_prior_is_what_the_critic_says_before_the_first_token(critic):
