@@ -16,10 +16,11 @@ Writes  --out/step-NNNNNN (the model, and critic_head.pt), metrics.jsonl, config
 
 Here, unlike in the released code, padding is masked in encoder and pooling, the value of w_t comes
 from the state that has consumed w_t, the pool is over states (not logits), and classes are
-weighted. And beside the states the head reads how likely the program is (--no-likelihood is the
-paper's): max-pooled states do not tell it, and it predicts the outcome better than they do.
+weighted.
 
 `--binary` trains phi_test, the critic of critic sampling (Sec. 3.3.4): two of the four classes.
+`--likelihood` shows the head how likely the program is, too. Max-pooled states do not tell it, and
+it predicts the outcome better than they do: --init must be what has learned to write such programs.
 
 Next: `python train_rl.py --critic runs/critic ...` (`python sample.py --critic ...` with --binary)
 """
@@ -95,7 +96,7 @@ class Critic(torch.nn.Module):
     which was trained to write programs. It never falls, so that the pool takes it at the end of W.
     """
 
-    def __init__(self, model, likelihood=True, num_classes=len(Outcome)):
+    def __init__(self, model, likelihood=False, num_classes=len(Outcome)):
         super().__init__()
         self.model, self.likelihood = model, likelihood
         self.head = torch.nn.Linear(model.config.hidden_size + likelihood, num_classes)
@@ -431,9 +432,8 @@ def parse_args(argv=None):
                    "failed_test (whatever did not pass) against passed_test (Section 3.3.4)")
     g.add_argument("--show", type=int, default=0, metavar="N", help="no training: write to --out an "
                    "HTML page on the first N programs, by the critic in --init")
-    g.add_argument("--likelihood", action=argparse.BooleanOptionalAction, default=True,
-                   help="show the head how likely the program is to the critic's own language model; "
-                   "the paper's reads states alone")
+    g.add_argument("--likelihood", action="store_true", help="show the head how likely the program is "
+                   "to the critic's own language model, too; the paper's reads states alone")
     g.add_argument("--class-weight", type=float, default=0.5, help="power of the inverse class "
                    "frequency in the loss: 0 none, 1 all classes weigh the same")
     g.add_argument("--held-out", type=float, default=0.1,

@@ -68,7 +68,7 @@ STAGES = {
                           "--batch-size", "8", *LENGTHS, "--out", "OUT"], "OUT"),
     "evaluate": ("evaluate", ["--problems", "p.jsonl", "--programs", "judged.jsonl", "--k", "1",
                               "--out", "OUT"], "OUT"),
-    "critic": ("train_critic", ["--init", "tiny", "--problems", "p.jsonl",
+    "critic": ("train_critic", ["--init", "tiny", "--problems", "p.jsonl", "--likelihood",
                                 "--programs", "judged.jsonl", *TRAIN, *LENGTHS, "--out", "OUT"],
                "OUT/metrics.jsonl"),
     "rl": ("train_rl", ["--init", "tiny", "--critic", "critic", "--problems", "p.jsonl",

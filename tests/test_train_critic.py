@@ -31,8 +31,8 @@ def test_known_logits_give_a_known_loss():
         0.6931 * 3 / 4, abs=1e-4)
 
 
-@pytest.fixture(scope="module", params=[*itertools.product(LAYOUTS, [True]), ("T5", False), ("GPT2", False)],
-                ids=lambda param: param[0] + ("" if param[1] else ", states alone"))
+@pytest.fixture(scope="module", params=[*itertools.product(LAYOUTS, [False]), ("T5", True), ("GPT2", True)],
+                ids=lambda param: param[0] + (", likelihood" if param[1] else ""))
 def critic(tiny_models, request):
     tokenizer, model = load_model(tiny_models[request.param[0]], torch.device("cpu"))
     torch.manual_seed(0)
@@ -74,7 +74,7 @@ def test_the_head_reads_how_unlikely_the_program_is_and_begins_by_believing_it(t
     """Catches a likelihood of other tokens than w_1 .. w_t, one that padding changes, and a head that
     starts from the wrong end: what surprises twice as much loses twice as many logits."""
     tokenizer, model = load_model(tiny_model, torch.device("cpu"))
-    critic = Critic(model).eval()
+    critic = Critic(model, likelihood=True).eval()
     batch = critic_batch([ITEMS[0], LONG], tokenizer, "cpu")
     with torch.no_grad():
         states = critic.states(batch)
