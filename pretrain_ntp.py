@@ -442,15 +442,15 @@ def model_inputs(config, source, source_mask, program):
 
 
 def model_states(model, source, source_mask, program):
-    """(the last layer's states (B, 1 + T, d), log p(w_t | w_<t, D) (B, T)): states[:, 0] has read D
-    alone, states[:, t] has consumed w_1 .. w_t."""
+    """(the last layer's states (B, 1 + T, d), the logits of W's tokens (B, T, V)): states[:, 0] has
+    read D alone, states[:, t] has consumed w_1 .. w_t."""
     inputs, width = model_inputs(model.config, source, source_mask, program), 1 + program.shape[1]
     if not model.config.is_encoder_decoder:
         inputs["logits_to_keep"] = width  # none of D's own tokens
     output = model(**inputs, output_hidden_states=True)
     states = (output.decoder_hidden_states if model.config.is_encoder_decoder
               else output.hidden_states)[-1]
-    return states[:, -width:], chosen_log_probs(output.logits[:, :-1], program)
+    return states[:, -width:], output.logits[:, :-1]
 
 
 def before_program(model, prompts, pad_id):

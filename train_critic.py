@@ -35,10 +35,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from pretrain_ntp import (add_trainer_flags, add_up, autocast, batch_of, distribute,
-                          encode_program, encode_prompt, learning_rate, load_model, load_state,
-                          log_metrics, model_states, newest_checkpoint, optimizer_step, pad,
-                          parts_of, pick_device, save_checkpoint, split, start_run)
+from pretrain_ntp import (add_trainer_flags, add_up, autocast, batch_of, chosen_log_probs,
+                          distribute, encode_program, encode_prompt, learning_rate, load_model,
+                          load_state, log_metrics, model_states, newest_checkpoint, optimizer_step,
+                          pad, parts_of, pick_device, save_checkpoint, split, start_run)
 from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Outcome, UserError, make_parser, read_problems,
                      read_programs, run_main)
 
@@ -106,9 +106,10 @@ class Critic(torch.nn.Module):
     def states(self, batch):
         """h_0 .. h_T, (B, 1 + T, d), with likelihood (B, 1 + T, d + 1): [:, 0] has read no token of
         the program, [:, t] has consumed w_1 .. w_t."""
-        h, log_p = model_states(self.model, batch["source"], batch["source_mask"], batch["program"])
+        h, logits = model_states(self.model, batch["source"], batch["source_mask"], batch["program"])
         if not self.likelihood:
             return h
+        log_p = chosen_log_probs(logits, batch["program"])                         # (B, T)
         surprisal = F.pad(-log_p.cumsum(dim=1), (1, 0))                            # (B, 1 + T)
         return torch.cat([h, surprisal[..., None]], dim=-1)
 

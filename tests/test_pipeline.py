@@ -40,7 +40,7 @@ FORKS.set_forkserver_preload(["train_rl", "evaluate"])
 
 
 def stage(name, words, cwd):
-    """Start `python NAME.py WORDS` as a process of its own, to be killed."""
+    """Start run() in a process of its own, to be killed."""
     process = FORKS.Process(target=run_in, args=(cwd, name, words))
     process.start()
     return process

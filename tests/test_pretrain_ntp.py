@@ -10,7 +10,7 @@ import torch.nn.functional as F
 import pretrain_ntp
 import sample
 from conftest import LAYOUTS
-from pretrain_ntp import (bucket, build_prompt, collate, cross_entropy_loss,
+from pretrain_ntp import (bucket, build_prompt, chosen_log_probs, collate, cross_entropy_loss,
                           decode_program, encode_program, encode_prompt, learning_rate, load_model,
                           main, model_states, msp_pair, nearest_solution, newest_checkpoint,
                           ntp_pair, parse_args, token_log_probs)
@@ -140,8 +140,9 @@ def test_log_probs_are_those_of_the_model_and_padding_changes_nothing(tiny_model
         wanted = F.log_softmax(logits, dim=-1)[[0, 1, 2], W]
         torch.testing.assert_close(token_log_probs(model, alone)[0, :3], wanted)
         torch.testing.assert_close(token_log_probs(model, both)[0, :3], wanted, atol=1e-5, rtol=0)
-        h, log_p = model_states(model, both["source"], both["source_mask"], both["target"])
-        torch.testing.assert_close(log_p[0, :3], wanted, atol=1e-5, rtol=0)
+        h, logits = model_states(model, both["source"], both["source_mask"], both["target"])
+        torch.testing.assert_close(chosen_log_probs(logits, both["target"])[0, :3], wanted, atol=1e-5,
+                                   rtol=0)
         # the last layer's states, from which the logits come; 11 tokens, padded to a multiple of 8
         assert h.shape == (2, 1 + 16, 32)
         logits = model.get_output_embeddings()(
