@@ -33,14 +33,14 @@ import numpy as np
 from tqdm import tqdm
 
 from sandbox import (JUDGE_ERROR, RANK, Judge, Outcome, UserError, append_record, in_parts,
-                     make_parser, open_to_continue, read_problems, read_programs, run_main)
+                     make_parser, open_to_continue, read_problems, read_programs, run_main, whole)
 
 # The Hugging Face package `evaluate` has the same name as this file; nothing here depends on it.
 
 LABELS = [outcome.label for outcome in Outcome]
 DIFFICULTIES = ["introductory", "interview", "competition"]  # APPS' order; other labels follow
 DEFAULT_K = (1, 5, 10)
-PART = 1000  # programs that one of several processes judges before it takes the next ones
+PART = 1000  # programs that one of several processes, or with --n each, judges before the next ones
 
 
 # --- metrics --------------------------------------------------------------------------------------
@@ -104,6 +104,19 @@ def count_filtered(programs):
     return counts
 
 
+def count_tokens(programs):
+    """{problem key: tokens that were generated for its judged programs}. With critic sampling a program
+    has an equal part of what all rounds of its mini-batch took."""
+    counts = collections.Counter()
+    for program in programs:
+        if program.outcome in LABELS:
+            rounds = program.extra.get("rounds")
+            counts[program.key] += (
+                sum(spent["tokens"] for spent in rounds.values()) / rounds["sampled"]["programs"]
+                if rounds else len(program.tokens or []))
+    return counts
+
+
 def by_difficulty(problems, keys):
     """{difficulty: its problems' keys, ..., "all": every key}."""
     labels = dict.fromkeys(problems[key].difficulty for key in problems if key in keys)
@@ -117,14 +130,15 @@ def summarize(problems, programs, ks=DEFAULT_K):
     """What the tables and the picture show of one judged file:
 
     "counts": {problem key: (n, c)}; "groups": {difficulty: {k: (pass@k, low, high)}}, None in place
-    of the triple where some problem has fewer than k programs; "outcomes" and "errors": Counters.
+    of the triple where some problem has fewer than k programs; "outcomes" and "errors": Counters;
+    "tokens": {problem key: tokens generated}, beside every pass@k since more of them buy more.
     """
     counts, groups = count_passed(programs), {}
     for label, keys in by_difficulty(problems, counts).items():
         fewest = min((counts[key][0] for key in keys), default=0)
         groups[label] = {k: bootstrap_interval([pass_at_k(*counts[key], k) for key in keys])
                          if fewest >= k else None for k in ks}
-    return {"counts": counts, "groups": groups,
+    return {"counts": counts, "groups": groups, "tokens": count_tokens(programs),
             "outcomes": collections.Counter(program.outcome for program in programs),
             "errors": collections.Counter(program.error for program in programs
                                           if program.error and program.outcome != JUDGE_ERROR)}
@@ -171,24 +185,25 @@ def judge_to_file(problems, programs, path, settings, workers, filtered=False):
     file, written = open_to_continue(path)
     with file:
         check_continues(path, read_programs(path), programs, settings, filtered)
-        todo, waiting, next_one = programs[written:], {}, 0
         outcomes, started = collections.Counter(), time.perf_counter()
-        if filtered and todo:
-            todo = run_example_tests(problems, todo, settings, workers)
         with (Judge(workers=workers, **settings) as judge,
               tqdm(total=len(programs), initial=written, unit="program", disable=None) as bar):
-            for index, program in judge.run((problems[program.key], program) for program in todo):
-                extra = {**program.extra, "judged_with": settings}
-                waiting[index] = dataclasses.replace(program, extra=extra)
-                while next_one in waiting:
-                    append_record(file, waiting.pop(next_one))
-                    next_one += 1
-                outcomes[program.outcome] += 1
-                bar.set_postfix(outcomes, refresh=False)
-                bar.update()
-        seconds = time.perf_counter() - started
-    print(f"{path}: {written} programs were judged before, {len(todo)} now in {seconds:.1f} s "
-          f"({len(todo) / seconds:.1f} programs/s)")
+            for first in range(written, len(programs), PART if filtered else len(programs)):
+                todo, waiting, next_one = programs[first:], {}, 0
+                if filtered:
+                    todo = run_example_tests(problems, todo[:PART], settings, workers)
+                for index, program in judge.run((problems[program.key], program) for program in todo):
+                    extra = {**program.extra, "judged_with": settings}
+                    waiting[index] = dataclasses.replace(program, extra=extra)
+                    while next_one in waiting:
+                        append_record(file, waiting.pop(next_one))
+                        next_one += 1
+                    outcomes[program.outcome] += 1
+                    bar.set_postfix(outcomes, refresh=False)
+                    bar.update()
+        seconds, now = time.perf_counter() - started, len(programs) - written
+    print(f"{path}: {written} programs were judged before, {now} now in {seconds:.1f} s "
+          f"({now / seconds:.1f} programs/s)")
 
 
 # --- tables and pictures --------------------------------------------------------------------------
@@ -249,13 +264,19 @@ def print_repaired(programs):
               f"({100 * sum(passed) / len(passed):.1f} %)")
 
 
+def total_tokens(summary, keys):
+    """What was generated for these problems; `-` where the programs do not say."""
+    total = sum(summary["tokens"][key] for key in keys)
+    return f"{total:.0f}" if total else "-"
+
+
 def print_summary(problems, programs, summary, ks):
     """The report on one judged file."""
     counts = summary["counts"]
-    rows = [["", "problems", "programs", *(f"pass@{k}" for k in ks)]]
+    rows = [["", "problems", "programs", "tokens", *(f"pass@{k}" for k in ks)]]
     for label, keys in by_difficulty(problems, counts).items():
         rows.append([label, str(len(keys)), str(sum(counts[key][0] for key in keys)),
-                     *(percent(summary["groups"][label][k]) for k in ks)])
+                     total_tokens(summary, keys), *(percent(summary["groups"][label][k]) for k in ks)])
     print_rows(rows)
     print_outcomes("outcomes", summary["outcomes"])
     errors = summary["errors"].most_common(10)
@@ -279,6 +300,9 @@ def print_table(problems, summaries, ks):
     counts = [summary["counts"] for summary in summaries.values()]
     groups = by_difficulty(problems, counts[0])
     rows = [["", *groups], ["problems", *(str(len(keys)) for keys in groups.values())]]
+    for name in names:
+        rows.append([f"tokens   {name}", *(total_tokens(summaries[name], keys)
+                                           for keys in groups.values())])
     for k, name in itertools.product(ks, names):
         rows.append([f"pass@{k:<3} {name}",
                      *(percent(summaries[name]["groups"][label][k]) for label in groups)])
@@ -319,6 +343,7 @@ def plot(path, summaries, ks):
     left.set(title="pass@k by difficulty, 95 % intervals", ylabel="%")
     right.set(title="outcomes of the programs", ylabel="%")
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     figure.savefig(path + ".tmp", format=path.rsplit(".")[-1], dpi=150)
     os.replace(path + ".tmp", path)
     print(f"drawn: {path}")
@@ -340,19 +365,19 @@ def parse_args(argv=None):
                    help="comparison of outputs; apps is the original harness' lenient one")
     g.add_argument("--time-limit", type=float, default=4.0, metavar="SECONDS",
                    help="wall time of one test")
-    g.add_argument("--memory-mb", type=int, default=1024, metavar="MB",
+    g.add_argument("--memory-mb", type=whole(1), default=1024, metavar="MB",
                    help="memory of one program with all its processes")
     g.add_argument("--all-tests", action="store_true",
                    help="go on after the first test that is not passed")
-    g.add_argument("--workers", type=int, metavar="W", default=None,
+    g.add_argument("--workers", type=whole(1), metavar="W", default=None,
                    help="programs run at the same time; none: one for each core")
     g = p.add_argument_group("compare judged files, in place of --programs and --out")
     g.add_argument("--table", nargs="+", metavar="NAME=J.jsonl",
                    help="judged files by name; the first is what the others are compared with")
     g = p.add_argument_group("report")
-    g.add_argument("--k", type=int, nargs="+", default=DEFAULT_K, metavar="K",
+    g.add_argument("--k", type=whole(1), nargs="+", default=DEFAULT_K, metavar="K",
                    help="the k of pass@k; of the default ones, those too large print as -")
-    g.add_argument("--n", type=int, nargs="+", default=[], metavar="N",
+    g.add_argument("--n", type=whole(1), nargs="+", default=[], metavar="N",
                    help="the n of n@k: also run the example tests, and submit n of the programs that "
                    "pass them")
     g.add_argument("--plot", metavar="FILE.png", help="draw the report (.png, .pdf or .svg)")
@@ -384,22 +409,20 @@ def check_k(ks, programs):
     """Refuse, before any work, a k that was asked for and cannot be computed."""
     fewest = min(collections.Counter(program.key for program in programs).values())
     for k in ks:
-        if k < 1 or k > fewest and ks is not DEFAULT_K:
+        if k > fewest and ks is not DEFAULT_K:
             raise UserError(f"--k {k}: must be 1 to {fewest}, the fewest programs of a problem")
 
 
 def main(argv=None):
     args = parse_args(argv)
-    for flag, value in [("--time-limit", args.time_limit), ("--memory-mb", args.memory_mb),
-                        ("--workers", args.workers)]:
-        if value is not None and not value > 0:
-            raise UserError(f"{flag} {value}: must be more than 0")
+    if not args.time_limit > 0:
+        raise UserError(f"--time-limit {args.time_limit}: must be more than 0")
     if args.plot and os.path.splitext(args.plot)[1] not in (".png", ".pdf", ".svg"):
         raise UserError(f"--plot {args.plot}: the name must end in .png, .pdf or .svg")
     if bool(args.table) == bool(args.programs and args.out):
         raise UserError("give either --programs and --out, to judge, or --table, to compare")
-    if any(n < 1 for n in args.n) or args.n and args.table:
-        raise UserError("--n: each must be at least 1, and --table does not take it")
+    if args.n and args.table:
+        raise UserError("--table does not take --n")
     problems = read_problems(args.problems)
     if args.table:
         runs = read_judged(problems, args.table)

@@ -46,12 +46,13 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 import transformers
+from safetensors import SafetensorError
 from torch.nn.parallel import DistributedDataParallel
 from transformers import (AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer,
                           DynamicCache, EncoderDecoderCache, PreTrainedModel)
 
-from sandbox import (RANK, WORLD_SIZE, UserError, make_parser, open_to_continue, read_jsonl,
-                     read_problems, read_programs, run_main)
+from sandbox import (RANK, WORLD_SIZE, UserError, fraction, make_parser, open_to_continue,
+                     read_jsonl, read_problems, read_programs, run_main, whole)
 
 transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
@@ -337,7 +338,8 @@ def make_pairs(args, tokenizer):
 
 
 def split(count, share):
-    """(count,) booleans, True for the held-out share: the same items in every run and stage."""
+    """(count,) booleans, True for the held-out share: the same in every run on as many items. (The warm
+    start counts problems with a solution, critic and RL all of them: what they hold out differs.)"""
     return np.random.default_rng(0).random(count) < share
 
 
@@ -362,7 +364,7 @@ def load_model(name, device, positions=0, vocab_texts=None):
         auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         model = auto.from_pretrained(path, dtype=torch.float32, attn_implementation=attention)
         tokenizer = AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError, RuntimeError) as error:
         reason = str(error).strip().split("\n")[0]
         raise UserError(f"cannot open {name} as a language model ({reason[:200]}); give a directory "
                         f"written by pretrain_ntp.py or train_rl.py, or the hub name of an "
@@ -394,7 +396,10 @@ def pick_device(name):
         raise UserError("no CUDA device here; leave --device out or give --device cpu")
     if name == "cuda" and WORLD_SIZE > 1:
         name = f"cuda:{os.environ['LOCAL_RANK']}"
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise UserError(f"no device {name!r}; give --device auto, cpu, cuda or cuda:N") from None
 
 
 def autocast(device, decoding=False):
@@ -527,7 +532,8 @@ def start_run(args):
     if RANK:
         sys.stdout = open(os.devnull, "w")
     torch.manual_seed(args.seed)
-    check_config(os.path.join(args.out, "config.json"), args, started=checkpoint)
+    corpus = os.path.exists(os.path.join(args.out, "corpus.starts.npy"))  # of these flags, too
+    check_config(os.path.join(args.out, "config.json"), args, started=checkpoint or corpus)
     gather(None)  # all processes wait for it
     return device, checkpoint
 
@@ -627,10 +633,10 @@ def save_checkpoint(out, step, model, tokenizer, optimizer, running):
     """Write out/step-NNNNNN under another name, rename it, then delete the older ones.
     model: as it was before distribute(). All processes call it, for a sharded model to be whole."""
     # imported here since it takes a second
-    import torch.distributed.checkpoint.state_dict as whole
-    options = whole.StateDictOptions(full_state_dict=True, cpu_offload=True)
-    weights = whole.get_model_state_dict(model, options=options)
-    moments = whole.get_optimizer_state_dict(model, optimizer, options=options)
+    import torch.distributed.checkpoint.state_dict as full
+    options = full.StateDictOptions(full_state_dict=True, cpu_offload=True)
+    weights = full.get_model_state_dict(model, options=options)
+    moments = full.get_optimizer_state_dict(model, optimizer, options=options)
     if RANK == 0:
         path = os.path.join(out, f"step-{step:06d}")
         shutil.rmtree(path + ".tmp", ignore_errors=True)
@@ -652,11 +658,11 @@ def load_state(checkpoint, out, model, optimizer, args, empty):
     restores optimizer and random states and drops log rows past the checkpoint."""
     log, step, running = os.path.join(out, "metrics.jsonl"), 0, empty
     if checkpoint:
-        import torch.distributed.checkpoint.state_dict as whole
+        import torch.distributed.checkpoint.state_dict as full
         state = torch.load(os.path.join(checkpoint, "state.pt"), map_location="cpu", weights_only=True)
         step, running = state["step"], state["running"]
-        whole.set_optimizer_state_dict(model, optimizer, state["optimizer"],
-                                       options=whole.StateDictOptions(full_state_dict=True))
+        full.set_optimizer_state_dict(model, optimizer, state["optimizer"],
+                                      options=full.StateDictOptions(full_state_dict=True))
         torch.set_rng_state(state["random"]["torch"])
         if torch.cuda.is_available() and state["random"]["cuda"] is not None:
             torch.cuda.set_rng_state(state["random"]["cuda"])
@@ -688,9 +694,10 @@ def log_metrics(out, row, steps, note=""):
 
 # --- training loop --------------------------------------------------------------------------------
 
-def learn_ce(forward, pairs, tokenizer, args, device):
-    """Gradients of L_ce on a batch; (loss_ce, tokens) of this process's share."""
-    count = sum(len(target) for _, target in pairs) / WORLD_SIZE
+def learn_ce(forward, pairs, tokenizer, args, device, per_token=True):
+    """Gradients of L_ce on a batch, a mean over its tokens (or programs: Eq. 1 sums over t);
+    (loss_ce, tokens) of this process's share."""
+    count = sum(len(target) if per_token else 1 for _, target in pairs) / WORLD_SIZE
     total = tokens = 0
     for part, weight in parts_of(pairs, forward, args):
         batch = collate(part, tokenizer, device)
@@ -779,19 +786,19 @@ def add_trainer_flags(parser, need_problems=True):
                    help="problem records (see sandbox.py)")
     g.add_argument("--out", required=True, default=argparse.SUPPRESS, metavar="DIR",
                    help="run directory; resumes if it holds a checkpoint")
-    g.add_argument("--steps", type=int, default=1000, help="optimizer steps in all")
-    g.add_argument("--batch-size", type=int, default=64, help="pairs or programs a step")
+    g.add_argument("--steps", type=whole(1), default=1000, help="optimizer steps in all")
+    g.add_argument("--batch-size", type=whole(1), default=64, help="pairs or programs a step")
     g.add_argument("--lr", type=float, default=2e-5, help="peak learning rate")
-    g.add_argument("--save-every", type=int, default=200, help="steps between checkpoints")
-    g.add_argument("--log-every", type=int, default=20, help="steps between log lines")
-    g.add_argument("--seed", type=int, default=0, help="of weights, data order and sampling")
+    g.add_argument("--save-every", type=whole(1), default=200, help="steps between checkpoints")
+    g.add_argument("--log-every", type=whole(1), default=20, help="steps between log lines")
+    g.add_argument("--seed", type=whole(0), default=0, help="of weights, data order and sampling")
     g.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     g = parser.add_argument_group("lengths and schedule")
-    g.add_argument("--max-source", type=int, default=600,
+    g.add_argument("--max-source", type=whole(1), default=600,
                    help="tokens of the encoder's input; the paper pretrains with 768")
-    g.add_argument("--max-target", type=int, default=512,
+    g.add_argument("--max-target", type=whole(1), default=512,
                    help="tokens of the decoder's output; the paper pretrains with 600")
-    g.add_argument("--warmup", type=int, default=0, help="steps of linear warm-up; "
+    g.add_argument("--warmup", type=whole(0), default=0, help="steps of linear warm-up; "
                    "the paper: 1000 in pretraining, 500 in the warm start")
     g.add_argument("--lr-end", type=float, default=0.0,
                    help="learning rate at the last step; the paper's warm start: 1e-5")
@@ -799,7 +806,7 @@ def add_trainer_flags(parser, need_problems=True):
                    help="power of the decay; the paper's warm start: 0.5")
     g.add_argument("--weight-decay", type=float, default=0.05, help="of AdamW")
     g.add_argument("--compile", action="store_true", help="torch.compile the model")
-    g.add_argument("--accumulate", type=int, default=1, metavar="N",
+    g.add_argument("--accumulate", type=whole(1), default=1, metavar="N",
                    help="go through a batch in N parts: less memory, the same gradient")
     g.add_argument("--grad-checkpointing", action="store_true",
                    help="keep no activations inside a layer: less memory, a third more time")
@@ -822,7 +829,7 @@ def parse_args(argv=None):
     g.add_argument("--repair-target", choices=["nearest", "random"], default="nearest",
                    help="the ground truth that a failed program is repaired to: the one that needs "
                    "the fewest edits, or any")
-    g.add_argument("--held-out", type=float, default=0.02,
+    g.add_argument("--held-out", type=fraction, default=0.02,
                    help="share of files or problems kept for loss_held_out")
     args = p.parse_args(argv)
     if args.task in ("warmstart", "repair") and not args.problems:

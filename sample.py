@@ -45,8 +45,9 @@ from tqdm import tqdm
 from pretrain_ntp import (autocast, before_program, check_config, decode_program, empty_cache,
                           encode_prompt, load_model, pad, pick_device, reading)
 from sandbox import (RANK, Judge, Outcome, Program, UserError, append_record, in_parts, make_parser,
-                     open_to_continue, read_problems, read_programs, run_main, to_sample)
-from train_critic import critic_batch, load_critic, prefix_predictions, show_tokens, write_page
+                     open_to_continue, read_problems, read_programs, run_main, to_sample, whole)
+from train_critic import (check_tokenizer, critic_batch, load_critic, prefix_predictions, show_tokens,
+                          write_page)
 
 PASSED = Outcome.PASSED_TEST.label
 FAILED = [outcome.label for outcome in Outcome if outcome.label != PASSED]
@@ -163,7 +164,9 @@ def generate(model, prompts, num_programs, max_target, method="sample", temperat
     distinct = {tuple(prompt): i for i, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
     with autocast(model.device, decoding=True):
         if method == "beam":
-            programs = beam(model, list(map(list, distinct)), counts[0], max_target, pad_id)
+            found = beam(model, list(map(list, distinct)), counts[0], max_target, pad_id)
+            programs = [program for prompt in prompts for program in found[
+                distinct[tuple(prompt)] * counts[0]:][:counts[0]]]
         else:
             encoded, openings = before_program(model, list(distinct), pad_id)
             rows = torch.arange(len(prompts)).repeat_interleave(torch.tensor(counts))  # (R,)
@@ -404,10 +407,8 @@ def sample(args):
     critic_tokenizer, critic = load_critic(args.critic, device) if args.critic else (None, None)
     its_tokenizer, repairer = (load_model(args.repairer, device, positions) if args.repairer
                                else (None, None))
-    for name, other in ((args.critic, critic_tokenizer), (args.repairer, its_tokenizer)):
-        if other and other.get_vocab() != tokenizer.get_vocab():
-            raise UserError(f"{name} and {args.model} have different tokenizers; train {name} "
-                            f"with --init {args.model}")
+    check_tokenizer(args.critic, critic_tokenizer, args.model, tokenizer)
+    check_tokenizer(args.repairer, its_tokenizer, args.model, tokenizer)
     for part in filter(None, (model, critic, repairer)):
         part.eval()
     units = make_units(problems, tokenizer, args)
@@ -482,7 +483,7 @@ def parse_args(argv=None):
                    help="problem records (see sandbox.py)")
     p.add_argument("--out", required=True, default=argparse.SUPPRESS, metavar="FILE",
                    help="program records; a half-written file is continued")
-    p.add_argument("--num-programs", type=int, default=10,
+    p.add_argument("--num-programs", type=whole(1), default=10,
                    help="programs for each problem (--greedy: 1)")
     g = p.add_argument_group("decoding: nucleus sampling, or")
     g.add_argument("--greedy", action="store_true",
@@ -501,7 +502,7 @@ def parse_args(argv=None):
                    help="run directory of train_critic.py --binary")
     g.add_argument("--repairer", default=None, metavar="DIR",
                    help="run directory of pretrain_ntp.py --task repair; none: nothing is repaired")
-    g.add_argument("--num-repair", type=int, default=1, metavar="M",
+    g.add_argument("--num-repair", type=whole(1), default=1, metavar="M",
                    help="failed programs that are repaired, where none passes")
     g.add_argument("--refine", action=argparse.BooleanOptionalAction, default=True,
                    help="continue the seeds of programs that pass the example tests")
@@ -512,18 +513,18 @@ def parse_args(argv=None):
                    help="repair with --repairer where no program passes")
     g.add_argument("--cut", choices=["before", "at"], default="before",
                    help="a seed ends before the first token that is called failing, or with it")
-    g.add_argument("--mini-batch", type=int, default=None, metavar="N",
+    g.add_argument("--mini-batch", type=whole(1), default=None, metavar="N",
                    help="programs of one run of Algorithm 1; none: all of --num-programs")
     g.add_argument("--time-limit", type=float, default=4.0, metavar="SECONDS",
                    help="wall time of one example test")
     g.add_argument("--trace", default=None, metavar="FILE.html",
                    help="write a page that shows what was done for one problem")
     g = p.add_argument_group("lengths and batches")
-    g.add_argument("--max-source", type=int, default=600,
+    g.add_argument("--max-source", type=whole(1), default=600,
                    help="tokens of the prompt; longer statements lose their end")
-    g.add_argument("--max-target", type=int, default=512, help="tokens of a program")
-    g.add_argument("--batch-size", type=int, default=256, help="programs decoded together")
-    g.add_argument("--seed", type=int, default=0, help="of sampling")
+    g.add_argument("--max-target", type=whole(1), default=512, help="tokens of a program")
+    g.add_argument("--batch-size", type=whole(1), default=256, help="programs decoded together")
+    g.add_argument("--seed", type=whole(0), default=0, help="of sampling")
     g.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     args = p.parse_args(argv)
     if args.greedy and args.beam:
@@ -534,11 +535,8 @@ def parse_args(argv=None):
         p.error("--repairer and --trace need --critic, which train_critic.py --binary makes")
     if args.beam and args.mini_batch:
         p.error("--beam has one mini-batch; leave --mini-batch out")
-    if (min(args.num_programs, args.batch_size, args.num_repair, args.mini_batch or 1) < 1
-            or args.mini_batch == 0 or min(args.temperature, args.time_limit) <= 0
-            or not 0 < args.top_p <= 1):
-        p.error("--num-programs, --batch-size, --num-repair and --mini-batch need at least 1, "
-                "--temperature and --time-limit more than 0, --top-p a share in (0, 1]")
+    if min(args.temperature, args.time_limit) <= 0 or not 0 < args.top_p <= 1:
+        p.error("--temperature and --time-limit must be more than 0, --top-p a share in (0, 1]")
     return args
 
 

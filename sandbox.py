@@ -110,7 +110,7 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefa
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
-        raise UserError(f"{message}; --help lists the flags")
+        self.exit(2, f"{self.prog}: {message}; --help lists the flags\n")
 
 
 def make_parser(docstring):
@@ -118,12 +118,36 @@ def make_parser(docstring):
     return _Parser(description=docstring, formatter_class=_HelpFormatter, allow_abbrev=False)
 
 
+@functools.cache  # the same flag has the same type in every stage
+def whole(least):
+    """The argparse type of an integer flag that is at least `least`."""
+    def integer(text):
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is too small, the least is {least}")
+        return int(text)
+    return integer
+
+
+def fraction(text):
+    """The argparse type of a part of the whole: a float from 0 to less than 1."""
+    if not 0 <= float(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a fraction: from 0 to less than 1")
+    return float(text)
+
+
 def run_main(main):
-    """Call `main()`; a UserError becomes one line on stderr and exit status 2, Ctrl-C is 130."""
+    """Call `main()`; bad input, a UserError or a file that cannot be opened or written, becomes one
+    line on stderr and exit status 2, Ctrl-C is 130."""
     try:
         main()
     except UserError as error:
         print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None:  # none of the user's files
+            raise
+        print(f"{os.path.basename(sys.argv[0])}: {os.fspath(error.filename)}: {error.strerror}; "
+              "check the path", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("\nstopped; the same command continues from here", file=sys.stderr)
@@ -294,6 +318,10 @@ def read_problems(path):
                     raise UserError(f"{where}: {key} should hold JSON and does not ({error}); "
                                     "mend or delete the line") from None
         problem = _from_row(Problem, row, where, ("problem_id", "question"))
+        if not (isinstance(problem.question, str) and isinstance(problem.solutions, list)
+                and all(isinstance(code, str) for code in problem.solutions)):
+            raise UserError(f"{where}: \"question\" must be a string and \"solutions\" a list of "
+                            "programs; mend or delete the line")
         problem.input_output = _check_tests(where, "input_output", problem.input_output)
         problem.example_tests = _check_tests(where, "example_tests", problem.example_tests)
         if str(problem.problem_id) in problems:
@@ -316,6 +344,9 @@ def read_programs(path, problems=None):
         program = _from_row(Program, row, where, ("problem_id", "code"))
         if not isinstance(program.code, str):
             raise UserError(f"{where}: the program is not a string; mend or delete the line")
+        if program.outcome not in (None, JUDGE_ERROR, *(outcome.label for outcome in Outcome)):
+            raise UserError(f"{where}: there is no outcome {program.outcome!r}; judge the programs "
+                            "with evaluate.py")
         if problems is not None and program.key not in problems:
             raise UserError(f"{where}: problem_id {program.problem_id!r} is not in the problems "
                             "file; give the file that these programs were written for")
@@ -422,14 +453,18 @@ def compare_output(expected, got, mode="strict"):
     strict: the same tokens, split at ASCII white space, on the same lines; blank lines at the end
     do not count.
     """
-    if not isinstance(expected, str):
-        expected = "\n".join(map(str, expected))
+    expected = as_text(expected)
     if mode == "apps":
         return _apps_output(expected, got.decode("utf-8", "backslashreplace"))
     expected, got = ([line.split() for line in text.rstrip().split(b"\n")]
                      for text in (expected.encode("utf-8", "surrogatepass"), got))
     return expected == got or list(map(len, expected)) == list(map(len, got)) and all(
         _same_token(*pair) for lines in zip(expected, got) for pair in zip(*lines))
+
+
+def as_text(lines):
+    """What a test has for a stream: a string, or a list of lines."""
+    return "\n".join(map(str, lines)) if isinstance(lines, list) else str(lines)
 
 
 def _same_token(expected, got):
@@ -441,7 +476,7 @@ def _same_token(expected, got):
 
 
 def _near(expected, got):
-    return abs(expected - got) <= TOLERANCE * max(1.0, abs(expected))
+    return math.isfinite(expected) and abs(expected - got) <= TOLERANCE * max(1.0, abs(expected))
 
 
 def compare_value(expected, got, mode="strict"):
@@ -1215,7 +1250,7 @@ class Grader:
 
     def stdin_test(self, given, expected):
         """None where the program passes the test, else (outcome, error)."""
-        test = self.start(given if isinstance(given, str) else "\n".join(map(str, given)))
+        test = self.start(as_text(given))
         return self.end(test) or (
             None if compare_output(expected, test.stdout, self.options["compare"]) else WRONG)
 
@@ -1265,7 +1300,7 @@ class Grader:
             return ending or ("runtime_error", "SystemExit")
         if last is None:  # it has called nothing
             return JUDGE_ERROR, "NoTests"
-        return WRONG if last == "opaque" else verdict
+        return ending or (WRONG if last == "opaque" else verdict)
 
 
 @functools.lru_cache
@@ -1396,21 +1431,34 @@ class Judge:
         for _ in range(ATTEMPTS):
             if stopped.is_set():
                 break
-            worker = self.idle.pop() if self.idle else Worker(self.options)
-            self.busy.append(worker)
+            worker = None
             try:
+                worker = self._worker()
                 known = worker.problem is problem
                 worker.problem = problem
                 verdict = worker.ask((None if known else tests, code), seconds)
                 self.idle.append(worker)
                 return verdict
             except (EOFError, OSError) as error:
+                if worker is None:  # no process or no file to be had: others may end
+                    time.sleep(1)
+                    continue
                 worker.close(kill=True)
                 if tests["kind"] == "code" and isinstance(error, TimeoutError):
                     return "runtime_error", "Timeout", 0, 1, 1
             finally:
-                self.busy.remove(worker)
+                if worker:
+                    self.busy.remove(worker)
         return JUDGE_ERROR, "JudgeFailed", 0, 0, 0
+
+    def _worker(self):
+        """An idle worker or a new one, which is busy from now on."""
+        try:
+            worker = self.idle.pop()
+        except IndexError:
+            worker = Worker(self.options)
+        self.busy.append(worker)
+        return worker
 
 
 def judge(problem, programs, **options):
@@ -1432,4 +1480,7 @@ def tests_of(problem, which):
 
 
 if __name__ == "__main__":
-    Grader(socket.socket(fileno=int(sys.argv[1])))
+    if sys.argv[1:] and sys.argv[1].isdigit():  # the judge has started it
+        Grader(socket.socket(fileno=int(sys.argv[1])))
+    else:
+        run_main(make_parser(__doc__).parse_args)

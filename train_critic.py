@@ -36,11 +36,11 @@ import torch
 import torch.nn.functional as F
 
 from pretrain_ntp import (add_trainer_flags, add_up, autocast, batch_of, chosen_log_probs,
-                          distribute, encode_program, encode_prompt, learning_rate, load_model,
+                          decode_program, distribute, encode_program, encode_prompt, learning_rate, load_model,
                           load_state, log_metrics, model_states, newest_checkpoint, optimizer_step,
                           pad, parts_of, pick_device, save_checkpoint, split, start_run)
-from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Outcome, UserError, make_parser, read_problems,
-                     read_programs, run_main)
+from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Outcome, UserError, fraction, make_parser,
+                     read_problems, read_programs, run_main, whole)
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -75,6 +75,24 @@ def read_judged(paths, problems):
             raise UserError(f"{path}: holds programs that are not judged; "
                             f"run evaluate.py on it first")
     return programs
+
+
+def check_tokens(paths, programs, name, tokenizer):
+    """UserError if the programs were sampled by a model of another tokenizer than that of `name`;
+    the first that has tokens is looked at."""
+    first = next((program for program in programs if program.tokens), None)
+    if first and (max(first.tokens) >= len(tokenizer)
+                  or decode_program(tokenizer, first.tokens) != first.code):
+        raise UserError(f"{' '.join(paths)}: the tokens of a program of problem {first.problem_id!r} "
+                        f"are not its code by the tokenizer of {name}; sample from a model with that "
+                        f"tokenizer, or delete the tokens")
+
+
+def check_tokenizer(name, tokenizer, model, its_tokenizer):
+    """UserError if two models that read the same tokens have different ones; `name` may be None."""
+    if name and tokenizer.get_vocab() != its_tokenizer.get_vocab():
+        raise UserError(f"{name} and {model} have different tokenizers; train {name} with "
+                        f"--init {model}")
 
 
 def critic_batch(items, tokenizer, device):
@@ -352,6 +370,7 @@ def train(args):
     if args.binary:  # phi_test: whatever did not pass, failed
         programs = [p if p.outcome in (Outcome.PASSED_TEST.label, JUDGE_ERROR)
                     else replace(p, outcome=Outcome.FAILED_TEST.label) for p in programs]
+    check_tokens(args.programs, programs, args.init, tokenizer)
     items = critic_items(problems, programs, tokenizer, args.max_source, args.max_target)
     held = dict(zip(problems, split(len(problems), args.held_out)))
     train_items = [item for item in items if not held[item[0]]]
@@ -431,13 +450,13 @@ def parse_args(argv=None):
                    metavar="FILE", help="judged programs")
     g.add_argument("--binary", action="store_true", help="phi_test, the critic of sample.py: only "
                    "failed_test (whatever did not pass) against passed_test (Section 3.3.4)")
-    g.add_argument("--show", type=int, default=0, metavar="N", help="no training: write to --out an "
+    g.add_argument("--show", type=whole(0), default=0, metavar="N", help="no training: write to --out an "
                    "HTML page on the first N programs, by the critic in --init")
     g.add_argument("--likelihood", action="store_true", help="show the head how likely the program is "
                    "to the critic's own language model, too; the paper's reads states alone")
     g.add_argument("--class-weight", type=float, default=0.5, help="power of the inverse class "
                    "frequency in the loss: 0 none, 1 all classes weigh the same")
-    g.add_argument("--held-out", type=float, default=0.1,
+    g.add_argument("--held-out", type=fraction, default=0.1,
                    help="share of problems kept for the report")
     return p.parse_args(argv)
 

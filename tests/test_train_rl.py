@@ -1,5 +1,6 @@
 """The policy-gradient loss on numbers that can be checked by hand,
 and the files that train_rl.py reads."""
+import argparse
 import itertools
 import json
 from dataclasses import replace
@@ -184,6 +185,24 @@ def test_normalisation_per_sequence_by_hand():
     -9 over two."""
     value = policy_gradient_loss(LOG_P, MASK, R_S, R_B, torch.ones(2, 3), normalize="sequence")
     assert value.item() == pytest.approx(-(1.3 * -6 / 3 - 1.6 * -9 / 2) / 2)
+
+
+def test_normalisation_per_program_is_equation_14_as_it_stands():
+    """Catches a mean where Eq. 14 has a sum over t: - (1.3 * (-1 -2 -3) - 1.6 * (-4 -5)) over two
+    samples, and a gradient of -1.3 / 2 or 1.6 / 2 at every token."""
+    log_p = LOG_P.clone().requires_grad_()
+    loss = policy_gradient_loss(log_p, MASK, R_S, R_B, torch.ones(2, 3), normalize="program")
+    loss.backward()
+    assert loss.item() == pytest.approx(-(1.3 * -6 - 1.6 * -9) / 2)
+    torch.testing.assert_close(log_p.grad, torch.tensor([[-0.65] * 3, [0.8, 0.8, 0.0]]))
+
+
+def test_without_a_verdict_on_a_held_out_problem_nothing_is_measured(monkeypatch):
+    """Catches a division by zero where no held-out problem has tests."""
+    monkeypatch.setattr(train_rl, "sample_and_judge", lambda *_: [Program(1, "", outcome="judge_error")])
+    with pytest.raises(UserError, match="p.jsonl: no held-out problem has tests"):
+        train_rl.evaluate_actor(None, None, [Problem(1, "")], None,
+                                argparse.Namespace(seed=0, problems="p.jsonl"))
 
 
 def test_the_divergence_is_zero_at_the_reference_and_pulls_back_to_it():
