@@ -5,6 +5,7 @@ offline against on-policy, on mini-APPS, over seeds.
     python bench/tables.py --table 3 --seeds 0 1 2              # writes results/table3.md
     python bench/tables.py --table 3 --seeds 0 --rows ce ce+rl  # what is done is not done again
     python bench/tables.py --table 3 --rows ce+rl "released recipe" --plot results/table3.png
+    python bench/tables.py --table 3 --steps 1200       # writes results/table3-1200-steps.md
     python bench/tables.py --table 4 --num-programs 20  # the demo's actor, critic_test and repair
     python bench/tables.py --table 5 --seeds 0 1 2      # needs nothing of the demo but the data
 
@@ -143,8 +144,13 @@ def judged_programs(problems, model, out, seed, *flags, split="test", judging=()
     return judged
 
 
-def table_name(table):
-    return f"table{table}" if table.isdigit() else table
+def table_name(args):
+    """Of its file; --steps is part of it, and of the names of the rows' runs."""
+    return (f"table{args.table}" if args.table.isdigit() else args.table) + with_steps(args)
+
+
+def with_steps(args):
+    return f"-{args.steps}-steps" if args.steps else ""
 
 
 def test_problems(args):
@@ -154,7 +160,7 @@ def test_problems(args):
         raise UserError(f"no {path}; run python data/mini_apps/prepare.py first")
     if number is None and args.table != "4":
         return path
-    part = f"{args.work}/{table_name(args.table)}-problems.jsonl"
+    part = f"{args.work}/{table_name(args)}-problems.jsonl"
     os.makedirs(args.work, exist_ok=True)
     with open(path) as source, open(part, "w") as file:
         file.writelines(itertools.islice(source, number or 150))
@@ -208,7 +214,7 @@ def run_row(args, row, flags, seed):
     flags: of train_rl.py; None is the warm start itself. In Table 5 the tasks of pretraining.
     """
     prefix = "table5-" if args.table == "5" else ""
-    out = f"{args.work}/{prefix}{row.replace(' ', '-')}-{seed}"
+    out = f"{args.work}/{prefix}{row.replace(' ', '-')}{with_steps(args)}-{seed}"
     run, cost = None, None
     if flags is not None:
         run, cost = (train_warm_start if args.table == "5" else train_actor)(args, flags, seed, out)
@@ -461,11 +467,11 @@ def known_rows(table):
 def write_table(args, lines, problems):
     """results/tableT.md; the lines are printed too."""
     title = (f"Table {args.table}, {len(args.seeds)} seeds, {args.num_programs} programs for each "
-             f"of {problems} test problems")
+             f"of {problems} test problems" + (f", {args.steps} steps" if args.steps else ""))
     if args.table == "4":
         title += f", temperature {args.temperature}"
     os.makedirs("results", exist_ok=True)
-    with open(f"results/{table_name(args.table)}.md", "w") as file:
+    with open(f"results/{table_name(args)}.md", "w") as file:
         file.write(f"{title}\n\n" + "\n".join(lines) + "\n")
     print("\n".join(lines))
 

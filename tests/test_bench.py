@@ -193,6 +193,18 @@ def test_offline_and_on_policy_learn_from_as_many_programs(commands, tmp_path):
         assert given * bool(flags.programs) + rounds * flags.round_problems * flags.group == 4000
 
 
+def test_rows_of_other_steps_have_other_folders(monkeypatch):
+    """Catches a row of 1,200 steps that goes on from a run of 300, whose rate has fallen to 0, and one
+    that takes that run's programs for its own."""
+    folders = []
+    monkeypatch.setattr(tables, "test_problems", lambda args: None)
+    monkeypatch.setattr(tables, "train_actor", lambda args, flags, seed, out: (out, [0, 0]))
+    monkeypatch.setattr(tables, "judged_programs", lambda problems, run, out, *_, **__: folders.append((run, out)))
+    for more in ([], ["--steps", "1200"]):
+        tables.run_row(tables.parse_args(["--table", "3", *more]), "ce+rl", [], 0)
+    assert folders == [("runs/tables/ce+rl-0",) * 2, ("runs/tables/ce+rl-1200-steps-0",) * 2]
+
+
 def test_the_released_recipe_is_run_on_request_only(monkeypatch):
     """Catches a default Table 3 that waits for a row which is there to show a collapse."""
     rows = []
