@@ -21,7 +21,7 @@ python sample.py --model $D/warmstart --problems $D/part.jsonl --out $D/samples.
 # Eq. (4) to (7): the unit tests judge them.
 python evaluate.py --problems $D/part.jsonl --programs $D/samples.jsonl --out $D/samples_judged.jsonl
 # Eq. (9): the critic learns to predict the outcome.
-python train_critic.py --init $D/warmstart --problems $D/part.jsonl --programs $D/samples_judged.jsonl --out $D/critic $L --steps 200 --batch-size 32 --lr 1e-3 --warmup 20
+python train_critic.py --init $D/warmstart --problems $D/part.jsonl --programs $D/samples_judged.jsonl --out $D/critic $L --steps 200 --batch-size 32 --lr 1e-3 --warmup 20 --held-out 0.1
 # Eq. (14): the actor learns from the unit tests, L_ce + L_rl, in six rounds of 50 steps: from those programs, then from its own for problems without a solution.
 python train_rl.py --init $D/warmstart --critic $D/critic --problems $TRAIN --programs $D/samples_judged.jsonl --out $D/rl $L --steps 300 --batch-size 32 --lr 1e-3 --warmup 10 --save-every 100 --on-policy --round-steps 50 --round-problems 1600 --group 1 --returns critic --bound positive
 # The test problems: ten programs each, before and after.
@@ -39,7 +39,7 @@ grep -v '"solutions": \[\]' $TRAIN > $D/solved.jsonl
 python sample.py --model $D/rl --problems $D/solved.jsonl --out $D/rl_samples.jsonl --num-programs 3 --temperature 1.0 $L
 python evaluate.py --problems $D/solved.jsonl --programs $D/rl_samples.jsonl --out $D/rl_samples_judged.jsonl --k 1
 # Sec. 3.3.4: phi_test, the binary critic that tells failed from passed.
-python train_critic.py --binary --likelihood --init $D/warmstart --problems $TRAIN --programs $D/samples_judged.jsonl $D/rl_samples_judged.jsonl --out $D/critic_test $L --steps 200 --batch-size 32 --lr 3e-4 --warmup 20
+python train_critic.py --binary --likelihood --init $D/warmstart --problems $TRAIN --programs $D/samples_judged.jsonl $D/rl_samples_judged.jsonl --out $D/critic_test $L --steps 200 --batch-size 32 --lr 3e-4 --warmup 20 --held-out 0.1
 # Eq. (13): the repair model, from a failed program and its error to the ground truth.
 python pretrain_ntp.py --task repair --init $D/rl --problems $TRAIN --programs $D/samples_judged.jsonl $D/rl_samples_judged.jsonl --out $D/repair --max-source 450 --max-target 256 --steps 300 --batch-size 32 --lr 1e-3 --warmup 10
 # Algorithm 1 beside plain sampling, 20 programs for each test problem, and a page that shows it for one.

@@ -353,12 +353,13 @@ def plot(path, summaries, ks):
 
 def parse_args(argv=None):
     p = make_parser(__doc__)
-    p.add_argument("--problems", required=True, default=argparse.SUPPRESS, metavar="P.jsonl",
-                   help="the problems that the programs were written for")
+    p.add_argument("--problems", required=True, default=argparse.SUPPRESS, metavar="FILE",
+                   help="problem records (see sandbox.py)")
     g = p.add_argument_group("judge programs")
-    g.add_argument("--programs", nargs="+", metavar="S.jsonl",
-                   help="programs; several files are judged as one, in the order given")
-    g.add_argument("--out", metavar="J.jsonl", help="the programs judged; continues a started file")
+    g.add_argument("--programs", nargs="+", metavar="FILE",
+                   help="program records; several files are taken as one. Trainers want them judged")
+    g.add_argument("--out", metavar="FILE",
+                   help="what this stage writes; what is there already is continued")
     g.add_argument("--tests", choices=["hidden", "example"], default="hidden",
                    help="the hidden tests, or those that the statement shows")
     g.add_argument("--compare", choices=["strict", "apps"], default="strict",

@@ -785,19 +785,22 @@ def add_trainer_flags(parser, need_problems=True):
                    default=argparse.SUPPRESS if need_problems else None,
                    help="problem records (see sandbox.py)")
     g.add_argument("--out", required=True, default=argparse.SUPPRESS, metavar="DIR",
-                   help="run directory; resumes if it holds a checkpoint")
+                   help="what this stage writes; what is there already is continued")
     g.add_argument("--steps", type=whole(1), default=1000, help="optimizer steps in all")
     g.add_argument("--batch-size", type=whole(1), default=64, help="pairs or programs a step")
     g.add_argument("--lr", type=float, default=2e-5, help="peak learning rate")
     g.add_argument("--save-every", type=whole(1), default=200, help="steps between checkpoints")
     g.add_argument("--log-every", type=whole(1), default=20, help="steps between log lines")
-    g.add_argument("--seed", type=whole(0), default=0, help="of weights, data order and sampling")
+    g.add_argument("--seed", type=whole(0), default=0, help="of all that is random")
     g.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    g.add_argument("--held-out", type=fraction, default=0.02,
+                   help="share of files or problems that are measured on, not learned from")
     g = parser.add_argument_group("lengths and schedule")
     g.add_argument("--max-source", type=whole(1), default=600,
-                   help="tokens of the encoder's input; the paper pretrains with 768")
+                   help="tokens of the prompt, where a statement that is too long loses its end; "
+                   "the paper pretrains with 768")
     g.add_argument("--max-target", type=whole(1), default=512,
-                   help="tokens of the decoder's output; the paper pretrains with 600")
+                   help="tokens of a program; the paper pretrains with 600")
     g.add_argument("--warmup", type=whole(0), default=0, help="steps of linear warm-up; "
                    "the paper: 1000 in pretraining, 500 in the warm start")
     g.add_argument("--lr-end", type=float, default=0.0,
@@ -825,12 +828,10 @@ def parse_args(argv=None):
                    help="directories of Python files, and .jsonl or .parquet files with code in their "
                    "rows; none: the standard library's sources")
     g.add_argument("--programs", nargs="+", default=[], metavar="FILE",
-                   help="judged programs, for --task repair")
+                   help="program records; several files are taken as one. Trainers want them judged")
     g.add_argument("--repair-target", choices=["nearest", "random"], default="nearest",
                    help="the ground truth that a failed program is repaired to: the one that needs "
                    "the fewest edits, or any")
-    g.add_argument("--held-out", type=fraction, default=0.02,
-                   help="share of files or problems kept for loss_held_out")
     args = p.parse_args(argv)
     if args.task in ("warmstart", "repair") and not args.problems:
         p.error(f"--task {args.task} needs --problems")

@@ -482,7 +482,7 @@ def parse_args(argv=None):
     p.add_argument("--problems", required=True, default=argparse.SUPPRESS, metavar="FILE",
                    help="problem records (see sandbox.py)")
     p.add_argument("--out", required=True, default=argparse.SUPPRESS, metavar="FILE",
-                   help="program records; a half-written file is continued")
+                   help="what this stage writes; what is there already is continued")
     p.add_argument("--num-programs", type=whole(1), default=10,
                    help="programs for each problem (--greedy: 1)")
     g = p.add_argument_group("decoding: nucleus sampling, or")
@@ -499,7 +499,7 @@ def parse_args(argv=None):
                    help="also write the programs as a sample file of that harness")
     g = p.add_argument_group("critic sampling (Section 3.3.4, Algorithm 1)")
     g.add_argument("--critic", default=None, metavar="DIR",
-                   help="run directory of train_critic.py --binary")
+                   help="run directory of train_critic.py; in sample.py one with --binary")
     g.add_argument("--repairer", default=None, metavar="DIR",
                    help="run directory of pretrain_ntp.py --task repair; none: nothing is repaired")
     g.add_argument("--num-repair", type=whole(1), default=1, metavar="M",
@@ -516,15 +516,17 @@ def parse_args(argv=None):
     g.add_argument("--mini-batch", type=whole(1), default=None, metavar="N",
                    help="programs of one run of Algorithm 1; none: all of --num-programs")
     g.add_argument("--time-limit", type=float, default=4.0, metavar="SECONDS",
-                   help="wall time of one example test")
+                   help="wall time of one test")
     g.add_argument("--trace", default=None, metavar="FILE.html",
                    help="write a page that shows what was done for one problem")
     g = p.add_argument_group("lengths and batches")
     g.add_argument("--max-source", type=whole(1), default=600,
-                   help="tokens of the prompt; longer statements lose their end")
-    g.add_argument("--max-target", type=whole(1), default=512, help="tokens of a program")
+                   help="tokens of the prompt, where a statement that is too long loses its end; "
+                   "the paper pretrains with 768")
+    g.add_argument("--max-target", type=whole(1), default=512,
+                   help="tokens of a program; the paper pretrains with 600")
     g.add_argument("--batch-size", type=whole(1), default=256, help="programs decoded together")
-    g.add_argument("--seed", type=whole(0), default=0, help="of sampling")
+    g.add_argument("--seed", type=whole(0), default=0, help="of all that is random")
     g.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     args = p.parse_args(argv)
     if args.greedy and args.beam:

@@ -39,8 +39,8 @@ from pretrain_ntp import (add_trainer_flags, add_up, autocast, batch_of, chosen_
                           decode_program, distribute, encode_program, encode_prompt, learning_rate, load_model,
                           load_state, log_metrics, model_states, newest_checkpoint, optimizer_step,
                           pad, parts_of, pick_device, save_checkpoint, split, start_run)
-from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Outcome, UserError, fraction, make_parser,
-                     read_problems, read_programs, run_main, whole)
+from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Outcome, UserError, make_parser, read_problems,
+                     read_programs, run_main, whole)
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -447,7 +447,8 @@ def parse_args(argv=None):
     add_trainer_flags(p)
     g = p.add_argument_group("the critic (Section 3.3.2)")
     g.add_argument("--programs", required=True, nargs="+", default=argparse.SUPPRESS,
-                   metavar="FILE", help="judged programs")
+                   metavar="FILE",
+                   help="program records; several files are taken as one. Trainers want them judged")
     g.add_argument("--binary", action="store_true", help="phi_test, the critic of sample.py: only "
                    "failed_test (whatever did not pass) against passed_test (Section 3.3.4)")
     g.add_argument("--show", type=whole(0), default=0, metavar="N", help="no training: write to --out an "
@@ -456,8 +457,6 @@ def parse_args(argv=None):
                    "to the critic's own language model, too; the paper's reads states alone")
     g.add_argument("--class-weight", type=float, default=0.5, help="power of the inverse class "
                    "frequency in the loss: 0 none, 1 all classes weigh the same")
-    g.add_argument("--held-out", type=fraction, default=0.1,
-                   help="share of problems kept for the report")
     return p.parse_args(argv)
 
 

@@ -34,7 +34,7 @@ from pretrain_ntp import (add_trainer_flags, add_up, autocast, batch_of, collate
                           start_run, token_log_probs)
 from sample import generate
 from sandbox import (JUDGE_ERROR, RANK, REWARD, WORLD_SIZE, Judge, Outcome, Program, UserError,
-                     fraction, make_parser, read_problems, run_main, whole)
+                     make_parser, read_problems, run_main, whole)
 from train_critic import (check_tokenizer, check_tokens, critic_batch, load_critic, program_tokens,
                           q_hat, read_judged)
 
@@ -380,9 +380,9 @@ def parse_args(argv=None):
     add_trainer_flags(p)
     g = p.add_argument_group("the objective (Section 3.3)")
     g.add_argument("--critic", default=None, metavar="DIR",
-                   help="run directory of train_critic.py, for the returns with critic")
+                   help="run directory of train_critic.py; in sample.py one with --binary")
     g.add_argument("--programs", nargs="+", default=[], metavar="FILE",
-                   help="judged programs: the samples and their greedy baselines")
+                   help="program records; several files are taken as one. Trainers want them judged")
     g.add_argument("--objective", default="ce+rl", choices=["ce", "ce+samples", "rl", "ce+rl"],
                    help="the rows of Table 3; ce+samples takes every sample as right")
     g.add_argument("--returns", default="baseline+critic",
@@ -409,10 +409,8 @@ def parse_args(argv=None):
     g.add_argument("--round-steps", type=whole(1), default=20, help="optimizer steps of a round")
     g.add_argument("--round-problems", type=whole(1), default=160, help="problems of a round")
     g.add_argument("--group", type=whole(1), default=4, help="programs for each of them")
-    g.add_argument("--held-out", type=fraction, default=0.02,
-                   help="share of problems whose programs are only sampled, judged and logged")
-    g.add_argument("--time-limit", type=float, default=4.0,
-                   help="seconds a test, for the held-out programs")
+    g.add_argument("--time-limit", type=float, default=4.0, metavar="SECONDS",
+                   help="wall time of one test")
     args = p.parse_args(argv)
     if args.objective != "ce" and not (args.programs or args.on_policy):
         p.error(f"--objective {args.objective} needs --programs or --on-policy")
