@@ -629,8 +629,9 @@ def check_config(path, args, started, ignore=("steps", "device", "accumulate", "
     os.replace(path + ".tmp", path)
 
 
-def save_checkpoint(out, step, model, tokenizer, optimizer, running):
-    """Write out/step-NNNNNN under another name, rename it, then delete the older ones.
+def save_checkpoint(args, step, model, tokenizer, optimizer, running):
+    """Write --out/step-NNNNNN under another name, rename it, then delete the older ones. `state.pt` has
+    what a run goes on from, and its flags; where the data stands follows from seed and step (batch_of).
     model: as it was before distribute(). All processes call it, for a sharded model to be whole."""
     # imported here since it takes a second
     import torch.distributed.checkpoint.state_dict as full
@@ -638,18 +639,18 @@ def save_checkpoint(out, step, model, tokenizer, optimizer, running):
     weights = full.get_model_state_dict(model, options=options)
     moments = full.get_optimizer_state_dict(model, optimizer, options=options)
     if RANK == 0:
-        path = os.path.join(out, f"step-{step:06d}")
+        path = os.path.join(args.out, f"step-{step:06d}")
         shutil.rmtree(path + ".tmp", ignore_errors=True)
         model.save_pretrained(path + ".tmp", state_dict=weights)
         tokenizer.save_pretrained(path + ".tmp")
         random_states = {"torch": torch.get_rng_state(),
                          "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None}
         torch.save({"step": step, "optimizer": moments, "random": random_states,
-                    "running": running}, os.path.join(path + ".tmp", "state.pt"))
-        older = [name for name in os.listdir(out) if re.fullmatch(r"step-\d+", name)]
+                    "running": running, "config": vars(args)}, os.path.join(path + ".tmp", "state.pt"))
+        older = [name for name in os.listdir(args.out) if re.fullmatch(r"step-\d+", name)]
         os.replace(path + ".tmp", path)
         for name in older:
-            shutil.rmtree(os.path.join(out, name))
+            shutil.rmtree(os.path.join(args.out, name))
     gather(None)
 
 
@@ -755,7 +756,7 @@ def train(args):
             if held_out:
                 log_metrics(args.out, {"step": step, "loss_held_out": held_out_loss(
                     model, held_out, tokenizer, args.batch_size, device)}, args.steps)
-            save_checkpoint(args.out, step, model, tokenizer, optimizer, running)
+            save_checkpoint(args, step, model, tokenizer, optimizer, running)
     print(f"done: {newest_checkpoint(args.out)}")
 
 

@@ -430,7 +430,7 @@ def train(args):
             found = report(critic, held_items, tokenizer, args.batch_size, device)
             log_metrics(args.out, {"step": step, "held_out_accuracy": found["accuracy"],
                                    "held_out_auc": found["prefix"][-1]["auc"]}, args.steps)
-            save_checkpoint(args.out, step, critic, tokenizer, optimizer, running)
+            save_checkpoint(args, step, critic, tokenizer, optimizer, running)
     found = report(critic, held_items, tokenizer, args.batch_size, device)
     found["bag_of_tokens"] = bag_of_tokens(train_items, held_items, len(tokenizer))
     print_report(found)

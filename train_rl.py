@@ -369,7 +369,7 @@ def train(args):
                 row, program = evaluate_actor(writer, tokenizer, held_problems, judge, args)
                 log_metrics(args.out, {"step": step, **row}, args.steps)
                 print(f"--- {program.problem_id}: {program.outcome}, {program.error}\n{program.code}---")
-                save_checkpoint(args.out, step, actor, tokenizer, optimizer, running)
+                save_checkpoint(args, step, actor, tokenizer, optimizer, running)
     print(f"done: {newest_checkpoint(args.out)}")
 
 

@@ -223,6 +223,15 @@ def test_ten_steps_are_five_steps_and_five_more(warmstart, monkeypatch):
     assert warmstart("parts", 10) == straight and len(straight.splitlines()) == 7
 
 
+def test_a_checkpoint_knows_the_flags_of_its_run(warmstart, tmp_path):
+    """Catches a checkpoint that, once it has been moved, cannot say how it was made."""
+    warmstart("run", 5)
+    state = torch.load(tmp_path / "run" / "step-000005" / "state.pt", weights_only=True)
+    flags = json.loads((tmp_path / "run" / "config.json").read_text())
+    flags.pop("versions")
+    assert state["step"] == 5 and state["config"] == flags and {"torch", "cuda"} == set(state["random"])
+
+
 def test_a_kill_during_a_save_keeps_the_previous_checkpoint(warmstart, tmp_path, monkeypatch):
     """Catches a save that writes over its only checkpoint."""
     straight = warmstart("straight", 10)
