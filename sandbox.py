@@ -146,7 +146,7 @@ def run_main(main):
     except OSError as error:
         if error.filename is None:  # none of the user's files
             raise
-        print(f"{os.path.basename(sys.argv[0])}: {os.fspath(error.filename)}: {error.strerror}; "
+        print(f"{os.path.basename(sys.argv[0])}: {error.filename}: {error.strerror}; "
               "check the path", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
