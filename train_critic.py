@@ -36,10 +36,10 @@ import torch
 import torch.nn.functional as F
 
 from pretrain_ntp import (add_trainer_flags, add_up, autocast, batch_of, chosen_log_probs,
-                          decode_program, distribute, encode_program, encode_prompt,
-                          learning_rate, load_model,
-                          load_state, log_metrics, model_states, newest_checkpoint, optimizer_step,
-                          pad, parts_of, pick_device, save_checkpoint, split, start_run)
+                          decode_program, distribute, encode_program, encode_prompt, learning_rate,
+                          load_model, load_state, log_metrics, model_states, newest_checkpoint,
+                          optimizer_step, pad, parts_of, pick_device, save_checkpoint, split,
+                          start_run)
 from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Outcome, UserError, make_parser, read_problems,
                      read_programs, run_main, whole)
 
