@@ -1315,6 +1315,7 @@ def parse_test_code(test_code, entry_point):
 # --- the judge, in the caller's process -----------------------------------------------------------
 
 ATTEMPTS = 3  # a program whose grader dies this often is a judge_error
+PATIENCE = 8  # seconds that test_code may take for itself
 _said = []  # the start-up line is printed once
 
 
@@ -1427,7 +1428,7 @@ class Judge:
             return JUDGE_ERROR, "NoTests", 0, 0, 0
         limit, total = self.options["time_limit"], len(tests["inputs"])
         # test_code may never end; all else ends by itself, unless the grader fails.
-        seconds = 2 * limit + 8 if tests["kind"] == "code" else 60 + total * (limit + 3)
+        seconds = 2 * limit + PATIENCE if tests["kind"] == "code" else 60 + total * (limit + 3)
         for _ in range(ATTEMPTS):
             if stopped.is_set():
                 break

@@ -526,8 +526,9 @@ def test_threads_in_the_caller_do_not_matter():
      "    threading.Timer(0.1, os._exit, [3]).start()\n    return x", "runtime_error", "SystemExit"),
     ("assert f((4, 'a'), int) == ['a']", "def f(t, kind): return [x for x in t if type(x) is not kind]", "passed_test", None),
     ("assert math.isclose(f(2), 2 ** 0.5)", "def f(x): return x ** 0.5", "passed_test", None)])
-def test_code_runs_on_the_judges_side(tests, code, outcome, error):
+def test_code_runs_on_the_judges_side(tests, code, outcome, error, monkeypatch):
     """Catches helpers out of reach, a candidate's name in place of Python's, and answers that cannot cross but pass."""
+    monkeypatch.setattr(sandbox, "PATIENCE", 1)
     done, = judge(Problem(1, "", test_code=tests, entry_point="f"), [Program(1, code)], workers=1, time_limit=1.0)
     assert (done.outcome, done.error) == (outcome, error)
 
