@@ -50,8 +50,8 @@ import numpy as np
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
-from evaluate import (LABELS, count_filtered, count_passed, n_at_k,  # noqa: E402
-                      outcome_shares, pass_at_k)
+from evaluate import (LABELS, count_filtered, count_passed, count_tokens,  # noqa: E402
+                      n_at_k, outcome_shares, pass_at_k)
 from sandbox import UserError, make_parser, read_programs, run_main  # noqa: E402
 
 DATA = os.path.join(ROOT, "data", "mini_apps")
@@ -301,13 +301,6 @@ def solved(programs):
     return [float(c > 0), n_at_k(*count_filtered(programs)[programs[0].key], 1)]
 
 
-def tokens_spent(programs, size):
-    """What all rounds of critic sampling generated for a problem; each program of a mini-batch of
-    `size` tells it."""
-    return sum(spent["tokens"] for program in programs[::size]
-               for spent in program.extra["rounds"].values())
-
-
 def bought_with(tokens, plain):
     """The plain programs, in their order, that cost at most `tokens` together; at least one."""
     until = np.cumsum([len(program.tokens) for program in plain])
@@ -329,9 +322,7 @@ def table_4(args):
             programs, plain = found[row, seed][key], found["plain", seed][key]
             if row == "plain":
                 programs = plain[:N]
-                costs.append(sum(len(program.tokens) for program in programs))
-            else:
-                costs.append(tokens_spent(programs, size))
+            costs.append(round(count_tokens(programs)[key]))
             values.append([solved(programs), solved(plain[:N]),
                            solved(bought_with(costs[-1], plain))])
         values = np.array(values).reshape(len(args.seeds), len(keys), 3, 2)

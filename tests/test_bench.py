@@ -98,20 +98,12 @@ def test_plain_programs_are_bought_in_their_order_until_the_tokens_are_spent():
     assert bought(9) == ["10"]
 
 
-def test_every_round_of_every_mini_batch_is_paid_for_once():
-    """Catches a cost that is counted for each program, and rounds that are left out."""
-    rounds = {"sampled": {"tokens": 20}, "refined": {"tokens": 5}}
-    programs = judged("a", "ff", rounds=rounds) + judged("a", "ff",
-                                                         rounds={"sampled": {"tokens": 7}})
-    assert tables.tokens_spent(programs, 2) == 32
-
-
 def test_table_4_compares_at_equal_programs_and_at_equal_tokens(tmp_path, monkeypatch):
     """Catches a gain that is bought with tokens. A row of two programs that cost 35 tokens solves a
     problem; two plain ones do not, but the third does, and three cost 30."""
     files = {"plain": write_programs(tmp_path / "plain", judged("a", "ffpfff")),
              "refine": write_programs(tmp_path / "refine", judged("a", "pp", rounds={
-                 "sampled": {"tokens": 20}, "refined": {"tokens": 15}}))}
+                 "sampled": {"programs": 2, "tokens": 20}, "refined": {"programs": 1, "tokens": 15}}))}
     monkeypatch.setattr(tables, "judged_programs", lambda problems, model, out, *_, **__: files[
         "refine" if "refine" in out else "plain"])
     monkeypatch.setattr(tables, "test_problems", lambda args: None)

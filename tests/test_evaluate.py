@@ -95,13 +95,16 @@ def test_judge_errors_and_unjudged_programs_enter_no_share():
 
 
 def test_tokens_are_those_of_all_rounds():
-    """Catches critic sampling at the price of its last round: of four programs of one mini-batch, two
-    kept and two refined, each has a fourth of 40 + 10 tokens. Without tokens a program has none."""
+    """Catches critic sampling at the price of its last round, and rounds that are counted once for each
+    program: of four programs of one mini-batch, two kept and two refined, each has a fourth of 40 + 10
+    tokens; a second mini-batch took 7. Without tokens a program has none."""
     rounds = {"sampled": {"programs": 4, "tokens": 40}, "refined": {"programs": 2, "tokens": 10}}
     made = [Program("a", "", tokens=[5] * 7, outcome="passed_test", extra={"rounds": rounds})] * 4
+    made += [Program("a", "", outcome="failed_test", extra={"rounds": {
+        "sampled": {"programs": 2, "tokens": 7}}})] * 2
     plain = [Program("b", "", tokens=[5] * 7, outcome="failed_test"), Program("b", "", outcome="failed_test"),
              Program("b", "", tokens=[5] * 7)]  # the last one is not judged
-    assert count_tokens(made + plain) == {"a": 50, "b": 7}
+    assert count_tokens(made + plain) == {"a": 57, "b": 7}
 
 
 def test_groups_come_in_the_order_of_the_papers_tables():
