@@ -272,7 +272,7 @@ def learn_rl(forward, items, critic, start, tokenizer, args, device):
         shares = [loss_rl.item(), kl.item(), float((q * mask).sum()) / num_tokens]
         tokens = int(batch["source_mask"].sum() + mask.sum())
         totals += weight * np.array([*(share / WORLD_SIZE for share in shares), tokens])
-    return totals
+    return totals.tolist()  # state.pt holds their sums, and opens with plain numbers only
 
 
 def train(args):

@@ -302,6 +302,7 @@ def test_a_step_has_the_loss_of_its_whole_batch(tiny_model, flags):
     loss_rl, kl, weight, tokens = learn_rl(model, items, None, None, tokenizer, args,
                                            torch.device("cpu"))
     assert (loss_rl, kl, weight, tokens) == pytest.approx((wanted.item(), 0.0, 1.0, 6 + 9), rel=1e-5)
+    assert type(loss_rl) is float  # state.pt holds sums of these, and does not open with numpy's
 
 
 def test_the_first_round_may_be_given(tiny_model, tmp_path, monkeypatch):
