@@ -1282,7 +1282,8 @@ class Grader:
                     raise Ended
                 kind = getattr(builtins, content, None)
                 if not (isinstance(kind, type) and issubclass(kind, Exception)) or \
-                        issubclass(kind, UnicodeError):  # which wants more than a text
+                        issubclass(kind, (UnicodeError, StopIteration)):
+                    # one wants more than a text; the other would end a loop of the test's own
                     kind = type(content, (Exception,), {})
                 raised.append(kind("raised by the program"))
                 raise raised[-1]

@@ -520,6 +520,7 @@ def test_threads_in_the_caller_do_not_matter():
     ("assert f(1) != 3", "def f(x): return object()", "failed_test", "WrongAnswer"),
     ("x = [1]\nf(x)\nassert x == [1] and f(x) is None", "def f(x): x.append(2)", "passed_test", None),
     ("assert f(1)", "def f(x): raise AssertionError", "runtime_error", "AssertionError"),
+    ("assert all(map(f, [1, 2]))", "def f(x): raise StopIteration", "runtime_error", "StopIteration"),
     ("assert f(lambda: 1)", "def f(x): return True", "failed_test", "WrongAnswer"),
     ("n = f(1)\nwhile n: pass", "def f(x): return 1", "runtime_error", "Timeout"),
     ("import time\nassert f(1) == 1\ntime.sleep(0.4)", "import os, threading\ndef f(x):\n"
