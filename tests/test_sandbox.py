@@ -267,6 +267,13 @@ def test_a_malformed_reply_is_a_runtime_error(reply):
     assert sandbox.read_reply(reply) == ("raised", "MalformedReply")
 
 
+def test_millions_of_digits_take_no_quadratic_time():
+    """Catches a pattern, or an integer in decimal digits, over which the grader would sit for hours."""
+    digits = b"9" * 4_000_000
+    assert not compare_output("0.5", digits + b"x")
+    assert sandbox.read_reply(b'{"value": ' + digits + b"}") != ("value", 1)
+
+
 # --- the programs ---------------------------------------------------------------------------------
 
 def read_candidate(path):
