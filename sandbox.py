@@ -45,11 +45,12 @@ scratch directory and reads only that, the system's and Python's directories (la
 make uncounted memory, trace, change limits or priorities of others, or open sockets (seccomp).
 
 Not covered: a hole in the kernel; timing and other side channels; `test_code` is trusted. Without
-namespaces a test can signal processes of its user (not with landlock 6) and fill a disk. Without
-landlock it can read and write what its user can: that is the caller; "nobody" where the caller is
-root and nobody can read Python's files; else root without root's powers, and then only Linux 6.14
-or a look every 20 ms limits the number of processes. Memory is looked at as often. With more
-workers than cores honest programs time out.
+namespaces a test can signal processes of its user (not with landlock 6), change the modes and times
+of that user's files (with them, before Linux 5.12), and fill a disk. Without landlock it can read
+and write what its user can: that is the caller; "nobody" where the caller is root and nobody can
+read Python's files; else root without root's powers, and then only Linux 6.14 or a look every 20 ms
+limits the number of processes. Memory is looked at as often. With more workers than cores honest
+programs time out.
 
 Rules that are not obvious: unseeded `random` starts from the same state in each test. Returned
 values are judged as plain data: tuples are lists, a numpy scalar is its number, a view of a dict's
@@ -717,6 +718,8 @@ def enter_namespaces():
             file.write(text)
     recursive, private, nosuid_nodev = 0x4000, 0x40000, 0x6
     libc("mount", b"none", b"/", None, recursive | private, None)
+    # mount_setattr, since Linux 5.12: all else is read-only. Landlock knows no chmod and no utime.
+    LIBC.syscall(442, -100, b"/", 0x8000, struct.pack("QQQQ", 1, 0, 0, 0), 32)
     libc("mount", b"tmpfs", SCRATCH.encode(), b"tmpfs", nosuid_nodev,
          b"mode=700,nr_inodes=8192,size=%dm" % FILE_MB)
 
@@ -819,7 +822,9 @@ def run_nursery(grader, options):
     LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)  # setuid programs gain nothing; seccomp needs it
     # The kernel counts a user's threads, those of others in no namespace of ours included.
     set_limit(resource.RLIMIT_NPROC, 4 * MAX_PROCESSES + len(glob.glob("/proc/[0-9]*/task/*")))
-    set_limit(resource.RLIMIT_STACK, 100 << 20)
+    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]  # a program may ask for more
+    soft = 100 << 20 if hard < 0 else min(100 << 20, hard)
+    resource.setrlimit(resource.RLIMIT_STACK, (soft, hard))
     set_limit(resource.RLIMIT_FSIZE, FILE_MB << 20)
     set_limit(resource.RLIMIT_CORE, 0)
     gc.collect(), gc.disable(), gc.freeze()  # a collection in a fork would copy every page
@@ -863,9 +868,10 @@ def run_keeper(control, cell_socket, numpy, options):
         while True:
             if not options["namespaces"]:
                 for left in descendants(os.getpid()):
-                    os.kill(left, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(left, signal.SIGKILL)
             os.wait()
-    except (ProcessLookupError, ChildProcessError):
+    except ChildProcessError:
         pass
     if scratch != SCRATCH:  # trees of any depth, without rights, with links that are not followed
         for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
@@ -905,6 +911,9 @@ def run_cell(grader, scratch, options):
     os.chdir(scratch)
     os.environ.clear()
     os.closerange(3, grader.fileno()), os.closerange(grader.fileno() + 1, 4096)
+    os.dup2(grader.fileno(), 1)  # /dev/null can seek: a stream made on it would think so of a pipe
+    sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", errors="surrogateescape",
+                                       closefd=False)
     sys.argv, seconds = ["solution.py"], math.ceil(options["time_limit"])
     builtin_names = {**vars(builtins), **CUSTOMARY, "stdin": sys.stdin, "stdout": sys.stdout}
     gc.freeze()

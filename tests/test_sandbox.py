@@ -7,6 +7,7 @@ import json
 import math
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 import tempfile
@@ -539,6 +540,29 @@ def test_code_runs_on_the_judges_side(tests, code, outcome, error, monkeypatch):
     monkeypatch.setattr(sandbox, "PATIENCE", 1)
     done, = judge(Problem(1, "", test_code=tests, entry_point="f"), [Program(1, code)], workers=1, time_limit=1.0)
     assert (done.outcome, done.error) == (outcome, error)
+
+
+@pytest.mark.parametrize("first_line", [
+    "import io, sys; sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')",
+    "import sys; sys.stdout.reconfigure(encoding='utf-8', line_buffering=True)",
+    "import resource; resource.setrlimit(resource.RLIMIT_STACK, (2 ** 28, -1))"])
+def test_customary_first_lines_work(first_line):
+    """Catches a stdout that takes itself for a file, and a limit on the stack that cannot be raised."""
+    if "RLIMIT" in first_line and resource.getrlimit(resource.RLIMIT_STACK)[1] != resource.RLIM_INFINITY:
+        pytest.skip("the stack of this process is limited")
+    assert judge(ADD, [Program("add", f"{first_line}\n{RIGHT}")], workers=1)[0].error is None
+
+
+def test_modes_and_times_outside_are_out_of_reach(tmp_path):
+    """Catches what landlock does not know: a program that changes the mode of a file of its user's."""
+    if not sandbox.works(sandbox.enter_namespaces):
+        pytest.skip("no namespaces here, which this needs")
+    target = tmp_path / "file"
+    target.write_text("")
+    target.chmod(0o666), tmp_path.chmod(0o777)
+    code = f"import os\ntry: os.chmod({str(target)!r}, 0)\nexcept OSError: pass\n{RIGHT}"
+    judge(ADD, [Program("add", code)], workers=1)
+    assert target.stat().st_mode & 0o777 == 0o666
 
 
 def test_the_memory_limit_is_the_callers():
