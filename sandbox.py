@@ -718,8 +718,9 @@ def enter_namespaces():
             file.write(text)
     recursive, private, nosuid_nodev = 0x4000, 0x40000, 0x6
     libc("mount", b"none", b"/", None, recursive | private, None)
-    # mount_setattr, since Linux 5.12: all else is read-only. Landlock knows no chmod and no utime.
-    LIBC.syscall(442, -100, b"/", 0x8000, struct.pack("QQQQ", 1, 0, 0, 0), 32)
+    # All else is read-only, as landlock knows no chmod and no utime: mount_setattr, of Linux 5.12.
+    here, all_below, read_only = -100, 0x8000, struct.pack("QQQQ", 1, 0, 0, 0)
+    LIBC.syscall(442, here, b"/", all_below, read_only, len(read_only))
     libc("mount", b"tmpfs", SCRATCH.encode(), b"tmpfs", nosuid_nodev,
          b"mode=700,nr_inodes=8192,size=%dm" % FILE_MB)
 
@@ -768,9 +769,11 @@ def restrict_calls():
     libc("prctl", 22, 2, struct.pack("HxxxxxxP", len(steps), ctypes.addressof(program)), 0, 0)
 
 
-def set_limit(kind, limit):
+def set_limit(kind, limit, for_good=True):
+    """Lower a limit; not for good: the process may raise it again."""
     hard = resource.getrlimit(kind)[1]
-    resource.setrlimit(kind, (min(limit, hard) if hard >= 0 else limit,) * 2)  # -1: there is none
+    limit = min(limit, hard) if hard >= 0 else limit  # -1: there is none
+    resource.setrlimit(kind, (limit, limit if for_good else hard))
 
 
 def descendants(pid):
@@ -822,9 +825,7 @@ def run_nursery(grader, options):
     LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)  # setuid programs gain nothing; seccomp needs it
     # The kernel counts a user's threads, those of others in no namespace of ours included.
     set_limit(resource.RLIMIT_NPROC, 4 * MAX_PROCESSES + len(glob.glob("/proc/[0-9]*/task/*")))
-    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]  # a program may ask for more
-    soft = 100 << 20 if hard < 0 else min(100 << 20, hard)
-    resource.setrlimit(resource.RLIMIT_STACK, (soft, hard))
+    set_limit(resource.RLIMIT_STACK, 100 << 20, for_good=False)  # deep recursion asks for more
     set_limit(resource.RLIMIT_FSIZE, FILE_MB << 20)
     set_limit(resource.RLIMIT_CORE, 0)
     gc.collect(), gc.disable(), gc.freeze()  # a collection in a fork would copy every page

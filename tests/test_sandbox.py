@@ -272,7 +272,7 @@ def test_millions_of_digits_take_no_quadratic_time():
     """Catches a pattern, or an integer in decimal digits, over which the grader would sit for hours."""
     digits = b"9" * 4_000_000
     assert not compare_output("0.5", digits + b"x")
-    assert sandbox.read_reply(b'{"value": ' + digits + b"}") != ("value", 1)
+    assert sandbox.read_reply(b'{"value": ' + digits + b"}") == ("value", 10 ** 20 - 1)
 
 
 # --- the programs ---------------------------------------------------------------------------------
@@ -561,7 +561,7 @@ def test_modes_and_times_outside_are_out_of_reach(tmp_path):
     target.write_text("")
     target.chmod(0o666), tmp_path.chmod(0o777)
     code = f"import os\ntry: os.chmod({str(target)!r}, 0)\nexcept OSError: pass\n{RIGHT}"
-    judge(ADD, [Program("add", code)], workers=1)
+    assert judge(ADD, [Program("add", code)], workers=1)[0].outcome == "passed_test"  # it ran
     assert target.stat().st_mode & 0o777 == 0o666
 
 
