@@ -431,7 +431,7 @@ def reading(config, tokens, seen, encoded=None):
 
 def model_inputs(config, source, source_mask, program):
     """Arguments of a model that reads D (B, S) and W (B, T), both padded on the right. The last 1 + T
-    of its states are those that have read D alone, w_1, .. w_T.
+    of its states are those that have read D alone, w_1, .. w_T; it has logits (B, 1 + T, V) of these.
 
     Encoder-decoder: D goes into the encoder, start token and W into the decoder. Decoder-only: D and
     W go in as one text; D's padding moves to its left, so that W begins at column S in every row.
@@ -443,19 +443,18 @@ def model_inputs(config, source, source_mask, program):
     order = source_mask.long().argsort(dim=1, stable=True)  # padding first, then the tokens in order
     seen = torch.cat([source_mask.gather(1, order), torch.ones_like(program, dtype=torch.bool)], dim=1)
     tokens = torch.cat([source.gather(1, order), program], dim=1)
-    return dict(reading(config, tokens, seen), use_cache=False)
+    return dict(reading(config, tokens, seen), use_cache=False,
+                logits_to_keep=1 + program.shape[1])  # none of D's own tokens
 
 
 def model_states(model, source, source_mask, program):
     """(the last layer's states (B, 1 + T, d), the logits of W's tokens (B, T, V)): states[:, 0] has
     read D alone, states[:, t] has consumed w_1 .. w_t."""
-    inputs, width = model_inputs(model.config, source, source_mask, program), 1 + program.shape[1]
-    if not model.config.is_encoder_decoder:
-        inputs["logits_to_keep"] = width  # none of D's own tokens
-    output = model(**inputs, output_hidden_states=True)
+    output = model(**model_inputs(model.config, source, source_mask, program),
+                   output_hidden_states=True)
     states = (output.decoder_hidden_states if model.config.is_encoder_decoder
               else output.hidden_states)[-1]
-    return states[:, -width:], output.logits[:, :-1]
+    return states[:, -1 - program.shape[1]:], output.logits[:, :-1]
 
 
 def before_program(model, prompts, pad_id):
@@ -479,11 +478,9 @@ def empty_cache(config):
 
 def token_log_probs(model, batch):
     """log p(w_t | w_<t, D) of the target tokens, (B, T); what stands at padding means nothing."""
-    target = batch["target"]
-    inputs = model_inputs(model.config, batch["source"], batch["source_mask"], target[:, :-1])
-    if not model.config.is_encoder_decoder:
-        inputs["logits_to_keep"] = target.shape[1]  # none of D's own tokens
-    return chosen_log_probs(model(**inputs).logits, target)
+    inputs = model_inputs(model.config, batch["source"], batch["source_mask"],
+                          batch["target"][:, :-1])
+    return chosen_log_probs(model(**inputs).logits, batch["target"])
 
 
 def chosen_log_probs(logits, tokens):
