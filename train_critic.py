@@ -36,10 +36,10 @@ import torch
 import torch.nn.functional as F
 
 from pretrain_ntp import (add_trainer_flags, add_up, autocast, batch_of, chosen_log_probs,
-                          decode_program, distribute, encode_program, encode_prompt, learning_rate,
-                          load_model, load_state, log_metrics, model_states, newest_checkpoint,
-                          optimizer_step, pad, parts_of, pick_device, save_checkpoint, split,
-                          start_run)
+                          collate, decode_program, distribute, encode_program, encode_prompt,
+                          learning_rate, load_model, load_state, log_metrics, model_states,
+                          newest_checkpoint, optimizer_step, parts_of, pick_device,
+                          save_checkpoint, split, start_run)
 from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Outcome, UserError, make_parser, read_problems,
                      read_programs, run_main, whole)
 
@@ -97,13 +97,10 @@ def check_tokenizer(name, tokenizer, model, its_tokenizer):
 
 
 def critic_batch(items, tokenizer, device):
-    """source, source_mask (B, S), program, program_mask (B, T) and u (B,) of critic_items."""
-    source, source_mask = pad([item[1] for item in items], tokenizer.pad_token_id)
-    program, program_mask = pad([item[2] for item in items], tokenizer.pad_token_id)
-    u = torch.tensor([item[3] for item in items])
-    batch = dict(source=source, source_mask=source_mask, program=program,
-                 program_mask=program_mask, u=u)
-    return {key: value.to(device) for key, value in batch.items()}
+    """source, source_mask (B, S), target, target_mask (B, T) and u (B,) of critic_items: the program
+    is what the decoder reads, and the target where it is learned from."""
+    u = torch.tensor([item[3] for item in items], device=device)
+    return dict(collate([item[1:3] for item in items], tokenizer, device), u=u)
 
 
 # --- model ----------------------------------------------------------------------------------------
@@ -125,10 +122,10 @@ class Critic(torch.nn.Module):
     def states(self, batch):
         """h_0 .. h_T, (B, 1 + T, d), with likelihood (B, 1 + T, d + 1): [:, 0] has read no token of
         the program, [:, t] has consumed w_1 .. w_t."""
-        h, logits = model_states(self.model, batch["source"], batch["source_mask"], batch["program"])
+        h, logits = model_states(self.model, batch["source"], batch["source_mask"], batch["target"])
         if not self.likelihood:
             return h
-        log_p = chosen_log_probs(logits, batch["program"])                         # (B, T)
+        log_p = chosen_log_probs(logits, batch["target"])                          # (B, T)
         surprisal = F.pad(-log_p.cumsum(dim=1), (1, 0))                            # (B, 1 + T)
         return torch.cat([h, surprisal[..., None]], dim=-1)
 
@@ -138,13 +135,13 @@ class Critic(torch.nn.Module):
         less, the more it surprises. One that surprises as much as these do on average loses 5 in the
         logit of passed, whatever the model. From random weights a short training does not get there."""
         surprisal = torch.cat([self.eval().states(batch)[..., -1].gather(
-            1, batch["program_mask"].sum(dim=1, keepdim=True)) for batch in batches])
+            1, batch["target_mask"].sum(dim=1, keepdim=True)) for batch in batches])
         self.head.weight[:, -1] = 0
         self.head.weight[Outcome.PASSED_TEST, -1] = -5 / surprisal.mean()
 
     def forward(self, batch):
         """Logits of the outcome, (B, 4), from the states of the program's own tokens."""
-        return self.head(max_pool(self.states(batch)[:, 1:], batch["program_mask"]))
+        return self.head(max_pool(self.states(batch)[:, 1:], batch["target_mask"]))
 
     def save_pretrained(self, path, state_dict=None):
         """The model as any other, and critic_head.pt; state_dict: this module's, if it is sharded."""
@@ -268,7 +265,7 @@ def report(critic, items, tokenizer, batch_size, device):
         with autocast(device):
             p, v = prefix_predictions(critic, batch), token_values(critic, batch)       # (B, 1 + T, 4)
         u += batch["u"].tolist()
-        lengths = batch["program_mask"].sum(dim=1)
+        lengths = batch["target_mask"].sum(dim=1)
         predicted += p[range(len(lengths)), lengths].argmax(dim=1).tolist()  # from the whole program
         quarters = torch.stack([(s * lengths / 4).long() for s in range(5)], dim=1)     # (B, 5)
         prefix += p[..., Outcome.PASSED_TEST].gather(1, quarters).tolist()
@@ -413,7 +410,7 @@ def train(args):
             loss.backward()
             loss_critic += loss.item() / WORLD_SIZE
             right += weight * int((logits.argmax(dim=1) == batch["u"]).sum())
-            tokens += weight * int(batch["source_mask"].sum() + batch["program_mask"].sum())
+            tokens += weight * int(batch["source_mask"].sum() + batch["target_mask"].sum())
         optimizer_step(critic, optimizer, step, args)
         found = add_up(loss_critic, right, tokens, device=device)
         for key, value in zip(("loss", "right", "tokens"), found):

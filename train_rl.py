@@ -150,7 +150,7 @@ def token_weights(returns, critic, batch, correction="mean"):
     "mean" in the program it says which token; over its value before the first token ("prior") how far
     reading has moved the critic; "none" leaves it as it comes, as the paper does.
     """
-    mask = batch["program_mask"]
+    mask = batch["target_mask"]
     if returns in ("critic", "baseline+critic"):
         q = q_hat(critic, batch, over_prior=correction == "prior") * mask              # (B, T)
         if correction == "mean":
@@ -254,8 +254,7 @@ def learn_rl(forward, items, critic, start, tokenizer, args, device):
     totals = np.zeros(4)
     for part, weight in parts_of(items, forward, args):
         batch = critic_batch([item[:4] for item in part], tokenizer, device)
-        batch.update(target=batch["program"], target_mask=batch["program_mask"])
-        mask = batch["program_mask"]
+        mask = batch["target_mask"]
         r_s, r_b, *log_mu = torch.tensor([item[4:] for item in part], device=device).T
         with autocast(device):
             q = token_weights(args.returns, critic, batch, args.correction)

@@ -84,8 +84,7 @@ def rl_loss(actor, critic, batch):
     """L_rl with every outcome and reward in turn: what they are changes no speed."""
     u = torch.arange(len(batch["target"]), device=batch["target"].device) % 4
     r_s = torch.tensor([-1.0, -0.6, -0.3, 1.0], device=u.device)[u]
-    q = token_weights("baseline+critic", critic, dict(
-        batch, program=batch["target"], program_mask=batch["target_mask"], u=u))
+    q = token_weights("baseline+critic", critic, dict(batch, u=u))
     return policy_gradient_loss(token_log_probs(actor, batch), batch["target_mask"], r_s, 0.0, q)
 
 

@@ -315,7 +315,7 @@ def algorithm(monkeypatch):
                     for count in counts]
 
         def critic(batch):
-            texts = [Letters().decode([i for i in ids if i]) for ids in batch["program"].tolist()]
+            texts = [Letters().decode([i for i in ids if i]) for ids in batch["target"].tolist()]
             return torch.tensor([values[text] for text in texts])
         critic.parameters = lambda: iter([torch.zeros(1)])
         monkeypatch.setattr(sample, "generate", generate)

@@ -78,7 +78,7 @@ def test_the_head_reads_how_unlikely_the_program_is_and_begins_by_believing_it(t
     batch = critic_batch([ITEMS[0], LONG], tokenizer, "cpu")
     with torch.no_grad():
         states = critic.states(batch)
-        log_p = token_log_probs(model, {**batch, "target": batch["program"]})
+        log_p = token_log_probs(model, batch)
     surprisal = states[0, :, -1]
     assert states.shape == (2, 1 + 16, 32 + 1) and surprisal[0] == 0
     torch.testing.assert_close(surprisal[4], -log_p[0, :4].sum(), atol=1e-5, rtol=0)

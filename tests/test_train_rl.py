@@ -85,7 +85,7 @@ def test_rows_of_table_2_by_hand(weights, value):
 
 def test_linear_decay_runs_from_one_to_one_over_T():
     """Catches a decay over the padded width in place of the program's own length."""
-    weights = token_weights("decay", None, {"program_mask": MASK})
+    weights = token_weights("decay", None, {"target_mask": MASK})
     torch.testing.assert_close(weights * MASK, torch.tensor([[1, 2 / 3, 1 / 3], [1, 0.5, 0]]))
 
 
@@ -278,7 +278,7 @@ def test_the_critics_values_weigh_tokens_around_one(monkeypatch):
     """Catches a mean that counts padding (the 9), and a class prior that weighs whole programs."""
     values = torch.tensor([[0.2, 0.4, 0.6], [0.1, 0.3, 9.0]])
     monkeypatch.setattr("train_rl.q_hat", lambda critic, batch, over_prior: values)
-    weights = token_weights("baseline+critic", None, {"program_mask": MASK})
+    weights = token_weights("baseline+critic", None, {"target_mask": MASK})
     torch.testing.assert_close(weights, torch.tensor([[0.5, 1.0, 1.5], [0.5, 1.5, 0.0]]))
 
 
@@ -293,11 +293,10 @@ def test_a_step_has_the_loss_of_its_whole_batch(tiny_model, flags):
     items = [("a", [5, 6], [7, 1], 3, 1.0, 0.0), ("b", [5], [7, 8, 9, 1], 1, -0.6, 0.0),
              ("c", [6, 7, 8], [9, 9, 1], 2, -0.3, 1.0)]
     batch = critic_batch([item[:4] for item in items], tokenizer, "cpu")
-    batch.update(target=batch["program"], target_mask=batch["program_mask"])
     with autocast(model.device):
         log_p = token_log_probs(model, batch)
     r_s, r_b = torch.tensor([item[4:] for item in items]).T
-    wanted = policy_gradient_loss(log_p, batch["program_mask"], r_s, r_b, torch.ones_like(log_p),
+    wanted = policy_gradient_loss(log_p, batch["target_mask"], r_s, r_b, torch.ones_like(log_p),
                                   normalize=args.normalize)
     loss_rl, kl, weight, tokens = learn_rl(model, items, None, None, tokenizer, args,
                                            torch.device("cpu"))
