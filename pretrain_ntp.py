@@ -285,8 +285,7 @@ def nearest_solution(code, solutions):
 
 
 def make_pairs(args, tokenizer):
-    """Two functions of an epoch number, for training and held-out share,
-    that return (source, target) pairs."""
+    """(a function of an epoch's number that returns its (source, target) pairs, held-out pairs)."""
     if args.task in ("ntp", "msp"):
         ids, starts = tokenize_corpus(args.corpus, tokenizer, args.out)
         sentinels = [tokenizer.convert_tokens_to_ids(f"<extra_id_{i}>") for i in range(100)]
@@ -298,16 +297,14 @@ def make_pairs(args, tokenizer):
 
         def pairs(files, count, epoch):
             rng = np.random.default_rng([args.seed, epoch])
-            if args.task == "ntp":
-                windows = draw_windows(ids, starts, files, count,
-                                       args.max_source + args.max_target, rng)
-                return [ntp_pair(window, args.max_source, args.max_target, rng)
-                        for window in windows]
-            windows = draw_windows(ids, starts, files, count, args.max_source, rng)
-            return [msp_pair(window, sentinels, rng) for window in windows]
+            length = args.max_source + (args.max_target if args.task == "ntp" else 0)
+            windows = draw_windows(ids, starts, files, count, length, rng)
+            if args.task == "msp":
+                return [msp_pair(window, sentinels, rng) for window in windows]
+            return [ntp_pair(window, args.max_source, args.max_target, rng) for window in windows]
 
         return (lambda epoch: pairs(files[~held], 64 * args.batch_size, epoch),
-                lambda epoch: pairs(files[held], 2 * args.batch_size, 0) if held.any() else [])
+                pairs(files[held], 2 * args.batch_size, 0) if held.any() else [])
 
     problems = read_problems(args.problems)
     solved = [problem for problem in problems.values() if problem.solutions]
@@ -329,12 +326,12 @@ def make_pairs(args, tokenizer):
         rows = [(problems[program.key], program,
                  target(program.code, problems[program.key].solutions)) for program in failed]
     held = dict(zip([problem.problem_id for problem in solved], split(len(solved), args.held_out)))
-    encoded = [(held[problem.problem_id],
-                (encode_prompt(tokenizer, problem, args.max_source, program),
-                 encode_program(tokenizer, solution, args.max_target)))
-               for problem, program, solution in rows]
-    return (lambda epoch: [pair for out, pair in encoded if not out],
-            lambda epoch: [pair for out, pair in encoded if out])
+    learned, held_out = [], []
+    for problem, program, solution in rows:
+        pair = (encode_prompt(tokenizer, problem, args.max_source, program),
+                encode_program(tokenizer, solution, args.max_target))
+        (held_out if held[problem.problem_id] else learned).append(pair)
+    return lambda epoch: learned, held_out
 
 
 def split(count, share):
@@ -719,7 +716,7 @@ def train(args):
                       for code in problem.solutions or [""]]
     tokenizer, model = load_model(checkpoint or args.init, device,
                                   args.max_source + args.max_target, texts)
-    train_pairs, held_out_pairs = make_pairs(args, tokenizer)
+    train_pairs, held_out = make_pairs(args, tokenizer)
     forward = distribute(model, args)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=args.weight_decay,
                                   fused=True)
@@ -749,7 +746,6 @@ def train(args):
                         args.steps, f"{running['tokens'] / seconds:.0f} tokens/s")
             running.update(loss=0.0, tokens=0, steps=0)
         if step % args.save_every == 0 or step == args.steps:
-            held_out = held_out_pairs(0)
             if held_out:
                 log_metrics(args.out, {"step": step, "loss_held_out": held_out_loss(
                     model, held_out, tokenizer, args.batch_size, device)}, args.steps)
