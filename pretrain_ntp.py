@@ -32,6 +32,7 @@ import argparse
 import atexit
 import difflib
 import glob
+import itertools
 import json
 import os
 import re
@@ -154,18 +155,19 @@ def bucket(lengths, batch_size, rng):
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def batch_of(rows, ids, steps, orders, args):
-    """Rows of the batch after `steps` others: a pure function of (seed, steps), so that a resumed run
-    goes on where it was.
+def batches(draw, ids, steps, args):
+    """Yield (epoch, rows of a batch) without end, beginning after `steps` others: what follows is a
+    pure function of (seed, steps), so that a resumed run goes on where it was.
 
-    ids: where a row's source ids stand, its target ids next. orders: {ids: (epoch, its batches)}.
+    draw(epoch): all rows of an epoch. ids: where a row's source ids stand, its target ids next.
     """
-    epoch, position = divmod(steps, -(-len(rows) // args.batch_size))
-    if orders.get(ids, [None])[0] != epoch:
-        lengths = [(len(row[ids]), len(row[ids + 1])) for row in rows]
-        orders[ids] = epoch, bucket(lengths, args.batch_size,
-                                    np.random.default_rng([args.seed, epoch]))
-    return [rows[i] for i in orders[ids][1][position]]
+    per_epoch = -(-len(draw(0)) // args.batch_size)
+    for epoch in itertools.count(steps // per_epoch):
+        rows = draw(epoch)
+        order = bucket([(len(row[ids]), len(row[ids + 1])) for row in rows], args.batch_size,
+                       np.random.default_rng([args.seed, epoch]))
+        for chosen in order[max(0, steps - epoch * per_epoch):]:
+            yield epoch, [rows[i] for i in chosen]
 
 
 # --- data: the corpus of NTP and MSP --------------------------------------------------------------
@@ -625,7 +627,7 @@ def check_config(path, args, started, ignore=("steps", "device", "accumulate", "
 
 def save_checkpoint(args, step, model, tokenizer, optimizer, running):
     """Write --out/step-NNNNNN under another name, rename it, then delete the older ones. `state.pt` has
-    what a run goes on from, and its flags; where the data stands follows from seed and step (batch_of).
+    what a run goes on from, and its flags; where the data stands follows from seed and step (batches).
     model: as it was before distribute(). All processes call it, for a sharded model to be whole."""
     # imported here since it takes a second
     import torch.distributed.checkpoint.state_dict as full
@@ -725,13 +727,9 @@ def train(args):
     if not checkpoint:
         print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters, "
               f"{len(tokenizer)} tokens, on {device}")
-    per_epoch = -(-len(train_pairs(0)) // args.batch_size)
-    orders, drawn, started = {}, None, time.time()
+    coming, started = batches(train_pairs, 0, step, args), time.time()
     while step < args.steps:
-        epoch, step = step // per_epoch, step + 1
-        if epoch != drawn:
-            drawn, pairs = epoch, train_pairs(epoch)
-        rows = batch_of(pairs, 0, step - 1, orders, args)
+        step, (epoch, rows) = step + 1, next(coming)
         model.train()
         learned = learn_ce(forward, rows, tokenizer, args, device)
         optimizer_step(model, optimizer, step, args)

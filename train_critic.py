@@ -35,7 +35,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from pretrain_ntp import (add_trainer_flags, add_up, autocast, batch_of, chosen_log_probs,
+from pretrain_ntp import (add_trainer_flags, add_up, autocast, batches, chosen_log_probs,
                           collate, decode_program, distribute, encode_program, encode_prompt,
                           learning_rate, load_model, load_state, log_metrics, model_states,
                           newest_checkpoint, optimizer_step, parts_of, pick_device,
@@ -395,10 +395,9 @@ def train(args):
     if not checkpoint:
         print(f"{len(train_items)} programs: "
               + ", ".join(f"{o.label} {n}" for o, n in zip(Outcome, counts)))
-    per_epoch, orders, started = -(-len(train_items) // args.batch_size), {}, time.time()
+    coming, started = batches(lambda epoch: train_items, 1, step, args), time.time()
     while step < args.steps:
-        step += 1
-        rows = batch_of(train_items, 1, step - 1, orders, args)
+        step, (epoch, rows) = step + 1, next(coming)
         count = float(weights[[item[3] for item in rows]].sum()) / WORLD_SIZE
         critic.train()
         loss_critic = right = tokens = 0
@@ -421,7 +420,7 @@ def train(args):
             seconds, started = time.time() - started, time.time()
             log_metrics(args.out, {"step": step, "loss_critic": running["loss"] / running["steps"],
                                    "accuracy": running["right"] / running["items"],
-                                   "lr": learning_rate(step, args), "epoch": (step - 1) // per_epoch},
+                                   "lr": learning_rate(step, args), "epoch": epoch},
                         args.steps, f"{running['tokens'] / seconds:.0f} tokens/s")
             running.update(loss=0.0, right=0, tokens=0, items=0, steps=0)
         if step % args.save_every == 0 or step == args.steps:

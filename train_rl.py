@@ -27,7 +27,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from pretrain_ntp import (add_trainer_flags, add_up, autocast, batch_of, collate,
+from pretrain_ntp import (add_trainer_flags, add_up, autocast, batches, collate,
                           decode_program, distribute, encode_program, encode_prompt, gather,
                           learn_ce, learning_rate, load_model, load_state, log_metrics,
                           newest_checkpoint, optimizer_step, parts_of, save_checkpoint, split,
@@ -319,7 +319,8 @@ def train(args):
                                   fused=True)
     empty = {"loss_ce": 0.0, "loss_rl": 0.0, "kl": 0.0, "weight": 0.0, "steps": 0}
     step, running = load_state(checkpoint, args.out, actor, optimizer, args, {**empty, "tokens": 0})
-    orders = {}  # of the solved pairs and of the sampled programs
+    coming_pairs = batches(lambda epoch: solved, 0, step, args)
+    coming_items = batches(lambda epoch: items, 1, step, args)
     started, seen = time.time(), running["tokens"]
     with Judge(time_limit=args.time_limit) as judge:
         if step == 0:
@@ -331,21 +332,20 @@ def train(args):
                 copy_weights(actor, writer)
                 items = on_policy_items(writer, tokenizer, learned, judge, args,
                                         step // args.round_steps)
-                orders.pop(1, None)
+                coming_items = batches(lambda epoch: items, 1, 0, args)
                 if with_rl and args.bound == "taper":
                     add_log_mu(writer, items, tokenizer, args, device)
             step += 1
-            past = (step - 1) % args.round_steps if args.on_policy else step - 1
             actor.train()
             learned_ce, learned_rl = (0, 0), (0, 0, 0, 0)
             if with_ce:
-                pairs = batch_of(solved, 0, step - 1, orders, args)
+                _, pairs = next(coming_pairs)
                 if args.objective == "ce+samples" and items:
-                    pairs = pairs + [item[1:3] for item in batch_of(items, 1, past, orders, args)]
+                    pairs += [item[1:3] for item in next(coming_items)[1]]
                 learned_ce = learn_ce(forward, pairs, tokenizer, args, device,
                                       per_token=args.normalize != "program")
             if with_rl and items:
-                chosen = batch_of(items, 1, past, orders, args)
+                _, chosen = next(coming_items)
                 learned_rl = learn_rl(forward, chosen, critic, start, tokenizer, args, device)
             optimizer_step(actor, optimizer, step, args)
             loss_ce, tokens_ce, loss_rl, kl, weight, tokens_rl = add_up(

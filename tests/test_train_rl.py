@@ -12,7 +12,7 @@ import train_rl
 from pretrain_ntp import autocast, load_model, token_log_probs
 from sandbox import REWARD, Outcome, Problem, Program, UserError
 from train_critic import critic_batch
-from train_rl import (batch_of, kl_to_reference, learn_rl, on_policy_items, parse_args,
+from train_rl import (batches, kl_to_reference, learn_rl, on_policy_items, parse_args,
                       policy_gradient_loss, rl_items, sample_and_judge, token_weights,
                       with_baselines)
 
@@ -221,12 +221,13 @@ def test_every_item_is_in_one_batch_of_an_epoch():
     """Catches batches that depend on what was asked before: any step's batch can be had by itself,
     as a run that is continued asks for it."""
     rows, args = [(str(i), [0] * i, [0], i) for i in range(70)], flags("--batch-size", "32")
-    orders = {}
-    batches = [batch_of(rows, 1, step, orders, args) for step in range(6)]
-    for epoch in (batches[:3], batches[3:]):
-        assert sorted(row[3] for batch in epoch for row in batch) == list(range(70))
-    assert batches[:3] != batches[3:]
-    assert batch_of(rows, 1, 4, {}, args) == batches[4]
+    found = list(itertools.islice(batches(lambda epoch: rows, 1, 0, args), 6))
+    assert [epoch for epoch, _ in found] == [0, 0, 0, 1, 1, 1]
+    for part in (found[:3], found[3:]):
+        assert sorted(row[3] for _, batch in part for row in batch) == list(range(70))
+    assert found[0][1] != found[3][1]
+    for steps in range(6):
+        assert next(batches(lambda epoch: rows, 1, steps, args)) == found[steps]
 
 
 def test_verdicts_come_back_in_the_order_of_the_programs(monkeypatch):
