@@ -40,6 +40,7 @@ import shutil
 import sys
 import sysconfig
 import time
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -642,7 +643,8 @@ def save_checkpoint(args, step, model, tokenizer, optimizer, running):
         random_states = {"torch": torch.get_rng_state(),
                          "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None}
         torch.save({"step": step, "optimizer": moments, "random": random_states,
-                    "running": running, "config": vars(args)}, os.path.join(path + ".tmp", "state.pt"))
+                    "running": dict(running), "config": vars(args)},
+                   os.path.join(path + ".tmp", "state.pt"))
         older = [name for name in os.listdir(args.out) if re.fullmatch(r"step-\d+", name)]
         os.replace(path + ".tmp", path)
         for name in older:
@@ -650,14 +652,14 @@ def save_checkpoint(args, step, model, tokenizer, optimizer, running):
     gather(None)
 
 
-def load_state(checkpoint, out, model, optimizer, args, empty):
-    """(step, running sums) to go on from: without a checkpoint 0 and `empty`, and a new log; else
+def load_state(checkpoint, model, optimizer, args):
+    """(step, running sums) to go on from: without a checkpoint 0 and none, and a new log; else
     restores optimizer and random states and drops log rows past the checkpoint."""
-    log, step, running = os.path.join(out, "metrics.jsonl"), 0, empty
+    log, step, running = os.path.join(args.out, "metrics.jsonl"), 0, Counter()
     if checkpoint:
         import torch.distributed.checkpoint.state_dict as full
         state = torch.load(os.path.join(checkpoint, "state.pt"), map_location="cpu", weights_only=True)
-        step, running = state["step"], state["running"]
+        step, running = state["step"], Counter(state["running"])
         full.set_optimizer_state_dict(model, optimizer, state["optimizer"],
                                       options=full.StateDictOptions(full_state_dict=True))
         torch.set_rng_state(state["random"]["torch"])
@@ -722,8 +724,7 @@ def train(args):
     forward = distribute(model, args)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=args.weight_decay,
                                   fused=True)
-    step, running = load_state(checkpoint, args.out, model, optimizer, args,
-                               {"loss": 0.0, "tokens": 0, "steps": 0, "all_tokens": 0})
+    step, running = load_state(checkpoint, model, optimizer, args)
     if not checkpoint:
         print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters, "
               f"{len(tokenizer)} tokens, on {device}")
@@ -734,15 +735,14 @@ def train(args):
         learned = learn_ce(forward, rows, tokenizer, args, device)
         optimizer_step(model, optimizer, step, args)
         loss_ce, tokens = add_up(*learned, device=device)
-        running = {"loss": running["loss"] + loss_ce, "tokens": running["tokens"] + int(tokens),
-                   "steps": running["steps"] + 1, "all_tokens": running["all_tokens"] + int(tokens)}
+        running.update(loss=loss_ce, tokens=int(tokens), steps=1, all_tokens=int(tokens))
         if step % args.log_every == 0 or step == args.steps:
             seconds, started = time.time() - started, time.time()
             log_metrics(args.out, {"step": step, "loss_ce": running["loss"] / running["steps"],
                                    "lr": learning_rate(step, args), "epoch": epoch,
                                    "tokens": running["all_tokens"]},
                         args.steps, f"{running['tokens'] / seconds:.0f} tokens/s")
-            running.update(loss=0.0, tokens=0, steps=0)
+            running = Counter(all_tokens=running["all_tokens"])
         if step % args.save_every == 0 or step == args.steps:
             if held_out:
                 log_metrics(args.out, {"step": step, "loss_held_out": held_out_loss(

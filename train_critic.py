@@ -390,8 +390,7 @@ def train(args):
     forward = distribute(critic, args)
     optimizer = torch.optim.AdamW(critic.parameters(), lr=args.lr, weight_decay=args.weight_decay,
                                   fused=True)
-    step, running = load_state(checkpoint, args.out, critic, optimizer, args,
-                               {"loss": 0.0, "right": 0, "tokens": 0, "items": 0, "steps": 0})
+    step, running = load_state(checkpoint, critic, optimizer, args)
     if not checkpoint:
         print(f"{len(train_items)} programs: "
               + ", ".join(f"{o.label} {n}" for o, n in zip(Outcome, counts)))
@@ -411,18 +410,15 @@ def train(args):
             right += weight * int((logits.argmax(dim=1) == batch["u"]).sum())
             tokens += weight * int(batch["source_mask"].sum() + batch["target_mask"].sum())
         optimizer_step(critic, optimizer, step, args)
-        found = add_up(loss_critic, right, tokens, device=device)
-        for key, value in zip(("loss", "right", "tokens"), found):
-            running[key] += value
-        running["items"] += len(rows)
-        running["steps"] += 1
+        loss_critic, right, tokens = add_up(loss_critic, right, tokens, device=device)
+        running.update(loss=loss_critic, right=right, tokens=tokens, items=len(rows), steps=1)
         if step % args.log_every == 0 or step == args.steps:
             seconds, started = time.time() - started, time.time()
             log_metrics(args.out, {"step": step, "loss_critic": running["loss"] / running["steps"],
                                    "accuracy": running["right"] / running["items"],
                                    "lr": learning_rate(step, args), "epoch": epoch},
                         args.steps, f"{running['tokens'] / seconds:.0f} tokens/s")
-            running.update(loss=0.0, right=0, tokens=0, items=0, steps=0)
+            running.clear()
         if step % args.save_every == 0 or step == args.steps:
             found = report(critic, held_items, tokenizer, args.batch_size, device)
             log_metrics(args.out, {"step": step, "held_out_accuracy": found["accuracy"],

@@ -317,8 +317,7 @@ def train(args):
     forward = distribute(actor, args)
     optimizer = torch.optim.AdamW(actor.parameters(), lr=args.lr, weight_decay=args.weight_decay,
                                   fused=True)
-    empty = {"loss_ce": 0.0, "loss_rl": 0.0, "kl": 0.0, "weight": 0.0, "steps": 0}
-    step, running = load_state(checkpoint, args.out, actor, optimizer, args, {**empty, "tokens": 0})
+    step, running = load_state(checkpoint, actor, optimizer, args)
     coming_pairs = batches(lambda epoch: solved, 0, step, args)
     coming_items = batches(lambda epoch: items, 1, step, args)
     started, seen = time.time(), running["tokens"]
@@ -350,9 +349,8 @@ def train(args):
             optimizer_step(actor, optimizer, step, args)
             loss_ce, tokens_ce, loss_rl, kl, weight, tokens_rl = add_up(
                 *learned_ce, *learned_rl, device=device)
-            for key, value in dict(loss_ce=loss_ce, loss_rl=loss_rl, kl=kl, weight=weight, steps=1,
-                                   tokens=int(tokens_ce + tokens_rl)).items():
-                running[key] += value
+            running.update(loss_ce=loss_ce, loss_rl=loss_rl, kl=kl, weight=weight, steps=1,
+                           tokens=int(tokens_ce + tokens_rl))
             if step % args.log_every == 0 or step == args.steps:
                 speed = (running["tokens"] - seen) / (time.time() - started)
                 started, seen = time.time(), running["tokens"]
@@ -362,7 +360,7 @@ def train(args):
                        "kl": running["kl"] / running["steps"], "lr": learning_rate(step, args),
                        "tokens": running["tokens"]}
                 log_metrics(args.out, row, args.steps, f"{speed:.0f} tokens/s")
-                running.update(empty)
+                running = Counter(tokens=running["tokens"])
             if step % args.save_every == 0 or step == args.steps:
                 copy_weights(actor, writer)
                 row, program = evaluate_actor(writer, tokenizer, held_problems, judge, args)
