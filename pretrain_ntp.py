@@ -678,17 +678,16 @@ def load_state(checkpoint, model, optimizer, args):
     return step, running
 
 
-def log_metrics(out, row, steps, note=""):
+def log_metrics(args, step, note="", **row):
     """Append a row to metrics.jsonl and print it; `note` (speed) is printed only,
     so that the file is reproducible."""
     if RANK:
         return
-    with open(os.path.join(out, "metrics.jsonl"), "a") as file:
-        file.write(json.dumps(row) + "\n")
+    with open(os.path.join(args.out, "metrics.jsonl"), "a") as file:
+        file.write(json.dumps({"step": step, **row}) + "\n")
     shown = [f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
-             for key, value in row.items() if key != "step"]
-    print(" | ".join([f"step {row['step']:6d}/{steps}"] + shown + ([note] if note else [])),
-          flush=True)
+             for key, value in row.items()]
+    print(" | ".join(filter(None, [f"step {step:6d}/{args.steps}", *shown, note])), flush=True)
 
 
 # --- training loop --------------------------------------------------------------------------------
@@ -738,15 +737,14 @@ def train(args):
         running.update(loss=loss_ce, tokens=int(tokens), steps=1, all_tokens=int(tokens))
         if step % args.log_every == 0 or step == args.steps:
             seconds, started = time.time() - started, time.time()
-            log_metrics(args.out, {"step": step, "loss_ce": running["loss"] / running["steps"],
-                                   "lr": learning_rate(step, args), "epoch": epoch,
-                                   "tokens": running["all_tokens"]},
-                        args.steps, f"{running['tokens'] / seconds:.0f} tokens/s")
+            log_metrics(args, step, f"{running['tokens'] / seconds:.0f} tokens/s",
+                        loss_ce=running["loss"] / running["steps"], lr=learning_rate(step, args),
+                        epoch=epoch, tokens=running["all_tokens"])
             running = Counter(all_tokens=running["all_tokens"])
         if step % args.save_every == 0 or step == args.steps:
             if held_out:
-                log_metrics(args.out, {"step": step, "loss_held_out": held_out_loss(
-                    model, held_out, tokenizer, args.batch_size, device)}, args.steps)
+                log_metrics(args, step, loss_held_out=held_out_loss(
+                    model, held_out, tokenizer, args.batch_size, device))
             save_checkpoint(args, step, model, tokenizer, optimizer, running)
     print(f"done: {newest_checkpoint(args.out)}")
 

@@ -414,15 +414,15 @@ def train(args):
         running.update(loss=loss_critic, right=right, tokens=tokens, items=len(rows), steps=1)
         if step % args.log_every == 0 or step == args.steps:
             seconds, started = time.time() - started, time.time()
-            log_metrics(args.out, {"step": step, "loss_critic": running["loss"] / running["steps"],
-                                   "accuracy": running["right"] / running["items"],
-                                   "lr": learning_rate(step, args), "epoch": epoch},
-                        args.steps, f"{running['tokens'] / seconds:.0f} tokens/s")
+            log_metrics(args, step, f"{running['tokens'] / seconds:.0f} tokens/s",
+                        loss_critic=running["loss"] / running["steps"],
+                        accuracy=running["right"] / running["items"],
+                        lr=learning_rate(step, args), epoch=epoch)
             running.clear()
         if step % args.save_every == 0 or step == args.steps:
             found = report(critic, held_items, tokenizer, args.batch_size, device)
-            log_metrics(args.out, {"step": step, "held_out_accuracy": found["accuracy"],
-                                   "held_out_auc": found["prefix"][-1]["auc"]}, args.steps)
+            log_metrics(args, step, held_out_accuracy=found["accuracy"],
+                        held_out_auc=found["prefix"][-1]["auc"])
             save_checkpoint(args, step, critic, tokenizer, optimizer, running)
     found = report(critic, held_items, tokenizer, args.batch_size, device)
     found["bag_of_tokens"] = bag_of_tokens(train_items, held_items, len(tokenizer))

@@ -324,7 +324,7 @@ def train(args):
     with Judge(time_limit=args.time_limit) as judge:
         if step == 0:
             row, _ = evaluate_actor(writer, tokenizer, held_problems, judge, args)
-            log_metrics(args.out, {"step": 0, **row}, args.steps)
+            log_metrics(args, 0, **row)
         while step < args.steps:
             if (args.on_policy and args.objective != "ce" and step % args.round_steps == 0
                     and (step or not args.programs)):  # the first round may be given
@@ -354,17 +354,17 @@ def train(args):
             if step % args.log_every == 0 or step == args.steps:
                 speed = (running["tokens"] - seen) / (time.time() - started)
                 started, seen = time.time(), running["tokens"]
-                row = {"step": step, "loss_ce": running["loss_ce"] / running["steps"],
-                       "loss_rl": running["loss_rl"] / running["steps"],
-                       "token_weight": running["weight"] / running["steps"],
-                       "kl": running["kl"] / running["steps"], "lr": learning_rate(step, args),
-                       "tokens": running["tokens"]}
-                log_metrics(args.out, row, args.steps, f"{speed:.0f} tokens/s")
+                log_metrics(args, step, f"{speed:.0f} tokens/s",
+                            loss_ce=running["loss_ce"] / running["steps"],
+                            loss_rl=running["loss_rl"] / running["steps"],
+                            token_weight=running["weight"] / running["steps"],
+                            kl=running["kl"] / running["steps"],
+                            lr=learning_rate(step, args), tokens=running["tokens"])
                 running = Counter(tokens=running["tokens"])
             if step % args.save_every == 0 or step == args.steps:
                 copy_weights(actor, writer)
                 row, program = evaluate_actor(writer, tokenizer, held_problems, judge, args)
-                log_metrics(args.out, {"step": step, **row}, args.steps)
+                log_metrics(args, step, **row)
                 print(f"--- {program.problem_id}: {program.outcome}, {program.error}\n{program.code}---")
                 save_checkpoint(args, step, actor, tokenizer, optimizer, running)
     print(f"done: {newest_checkpoint(args.out)}")
