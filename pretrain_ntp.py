@@ -585,13 +585,9 @@ def parts_of(rows, forward, args):
         yield mine or rows[:1], float(bool(mine))
 
 
-def add_up(*values, device):
+def add_up(*values):
     """Sums of numbers over all processes."""
-    if WORLD_SIZE == 1:
-        return values
-    total = torch.tensor(values, dtype=torch.float64, device=device)
-    dist.all_reduce(total)
-    return total.tolist()
+    return [sum(column) for column in zip(*gather(values))]
 
 
 # --- checkpoints ----------------------------------------------------------------------------------
@@ -731,9 +727,8 @@ def train(args):
     while step < args.steps:
         step, (epoch, rows) = step + 1, next(coming)
         model.train()
-        learned = learn_ce(forward, rows, tokenizer, args, device)
+        loss_ce, tokens = add_up(*learn_ce(forward, rows, tokenizer, args, device))
         optimizer_step(model, optimizer, step, args)
-        loss_ce, tokens = add_up(*learned, device=device)
         running.update(loss=loss_ce, tokens=int(tokens), steps=1, all_tokens=int(tokens))
         if step % args.log_every == 0 or step == args.steps:
             seconds, started = time.time() - started, time.time()

@@ -410,7 +410,7 @@ def train(args):
             right += weight * int((logits.argmax(dim=1) == batch["u"]).sum())
             tokens += weight * int(batch["source_mask"].sum() + batch["target_mask"].sum())
         optimizer_step(critic, optimizer, step, args)
-        loss_critic, right, tokens = add_up(loss_critic, right, tokens, device=device)
+        loss_critic, right, tokens = add_up(loss_critic, right, tokens)
         running.update(loss=loss_critic, right=right, tokens=tokens, items=len(rows), steps=1)
         if step % args.log_every == 0 or step == args.steps:
             seconds, started = time.time() - started, time.time()

@@ -347,8 +347,7 @@ def train(args):
                 _, chosen = next(coming_items)
                 learned_rl = learn_rl(forward, chosen, critic, start, tokenizer, args, device)
             optimizer_step(actor, optimizer, step, args)
-            loss_ce, tokens_ce, loss_rl, kl, weight, tokens_rl = add_up(
-                *learned_ce, *learned_rl, device=device)
+            loss_ce, tokens_ce, loss_rl, kl, weight, tokens_rl = add_up(*learned_ce, *learned_rl)
             running.update(loss_ce=loss_ce, loss_rl=loss_rl, kl=kl, weight=weight, steps=1,
                            tokens=int(tokens_ce + tokens_rl))
             if step % args.log_every == 0 or step == args.steps:
