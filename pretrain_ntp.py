@@ -547,9 +547,8 @@ def distribute(model, args):
     """What the training loop calls in place of the model: it adds up gradients over the processes
     (DDP), with --shard holds a share of weights, gradients and moments in each (FSDP2), and is
     compiled with --compile. Before the optimizer is made."""
-    if args.accumulate < 1 or args.shard and WORLD_SIZE == 1:
-        raise UserError("--accumulate needs at least 1, and --shard several processes: torchrun "
-                        "--nproc-per-node N")
+    if args.shard and WORLD_SIZE == 1:
+        raise UserError("--shard needs several processes: torchrun --nproc-per-node N")
     language_model = next(part for part in model.modules() if isinstance(part, PreTrainedModel))
     if args.grad_checkpointing:
         # transformers 5.24 has renamed it
