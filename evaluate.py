@@ -150,12 +150,11 @@ def run_example_tests(problems, programs, settings, workers):
     """Copies of `programs` that say under `example_passed` whether they pass the example tests; None
     where the problem has none, or the judge failed."""
     with Judge(workers=workers, **{**settings, "tests": "example"}) as judge:
-        outcomes = {index: program.outcome for index, program in
-                    judge.run((problems[program.key], program) for program in programs)}
+        judged = sorted(judge.run((problems[program.key], program) for program in programs))
     return [dataclasses.replace(program, extra={**program.extra, "example_passed":
-                                None if outcomes[i] == JUDGE_ERROR
-                                else outcomes[i] == Outcome.PASSED_TEST.label})
-            for i, program in enumerate(programs)]
+                                None if tested.outcome == JUDGE_ERROR
+                                else tested.outcome == Outcome.PASSED_TEST.label})
+            for program, (_, tested) in zip(programs, judged)]
 
 
 def check_continues(path, judged, programs, settings, filtered):

@@ -266,9 +266,8 @@ def draw(model, tokenizer, units, jobs, source, args, method="sample"):
 def run_tests(units, programs, judge):
     """{unit: Program records} with the verdicts of the example tests."""
     pairs = [(units[u].problem, program) for u in programs for program in programs[u]]
-    judged = dict(judge.run(pairs))
-    order = iter(range(len(pairs)))
-    return {u: [judged[next(order)] for _ in programs[u]] for u in programs}
+    judged = iter(sorted(judge.run(pairs)))  # (index of the pair, judged program)
+    return {u: [next(judged)[1] for _ in programs[u]] for u in programs}
 
 
 def critic_values(function, critic, tokenizer, units, programs, batch_size):

@@ -185,9 +185,8 @@ def sample_and_judge(actor, tokenizer, problems, num_programs, judge, args, seed
                             seeds=[[*seed, i] for i in chosen], **decoding)
             jobs = [(problem, Program(problem.problem_id, decode_program(tokenizer, ids), tokens=ids))
                     for problem, programs in zip(part, rows) for ids in programs]
-            waiting.append(judging.submit(lambda jobs=jobs: dict(judge.run(jobs))))
-        batches = [batch.result() for batch in waiting]
-    own = [batch[i] for batch in batches for i in range(len(batch))]
+            waiting.append(judging.submit(lambda jobs=jobs: sorted(judge.run(jobs))))
+        own = [program for verdicts in waiting for _, program in verdicts.result()]
     everyone = [iter(programs) for programs in gather(own)]
     return [next(everyone[i % WORLD_SIZE]) for i in range(len(problems)) for _ in range(num_programs)]
 
