@@ -38,6 +38,7 @@ from sandbox import (JUDGE_ERROR, RANK, Judge, Outcome, UserError, append_record
 # The Hugging Face package `evaluate` has the same name as this file; nothing here depends on it.
 
 LABELS = [outcome.label for outcome in Outcome]
+PASSED = Outcome.PASSED_TEST.label
 DIFFICULTIES = ["introductory", "interview", "competition"]  # APPS' order; other labels follow
 DEFAULT_K = (1, 5, 10)
 PART = 1000  # programs that one of several processes, or with --n each, judges before the next ones
@@ -87,21 +88,15 @@ def count_passed(programs):
     for program in programs:
         if program.outcome in LABELS:
             n, c = counts.get(program.key, (0, 0))
-            counts[program.key] = n + 1, c + (program.outcome == Outcome.PASSED_TEST.label)
+            counts[program.key] = n + 1, c + (program.outcome == PASSED)
     return counts
 
 
 def count_filtered(programs):
     """{problem key: (f, c)}, programs that pass the example tests and those of them that pass the
     hidden ones too. Where a problem has no example tests nothing is filtered out."""
-    counts = {}
-    for program in programs:
-        if program.outcome in LABELS:
-            f, c = counts.get(program.key, (0, 0))
-            kept = program.extra.get("example_passed") is not False
-            passed = program.outcome == Outcome.PASSED_TEST.label
-            counts[program.key] = f + kept, c + (kept and passed)
-    return counts
+    kept = [program for program in programs if program.extra.get("example_passed") is not False]
+    return {**dict.fromkeys(count_passed(programs), (0, 0)), **count_passed(kept)}
 
 
 def count_tokens(programs):
@@ -119,11 +114,12 @@ def count_tokens(programs):
 
 def by_difficulty(problems, keys):
     """{difficulty: its problems' keys, ..., "all": every key}."""
-    labels = dict.fromkeys(problems[key].difficulty for key in problems if key in keys)
-    labels = sorted(labels, key=lambda label: (DIFFICULTIES + [label]).index(label))
-    groups = {label: [key for key in problems if key in keys and problems[key].difficulty == label]
+    keys = [key for key in problems if key in keys]
+    labels = sorted(dict.fromkeys(problems[key].difficulty for key in keys),
+                    key=lambda label: (DIFFICULTIES + [label]).index(label))
+    groups = {label: [key for key in keys if problems[key].difficulty == label]
               for label in labels if len(labels) > 1}
-    return {**groups, "all": [key for key in problems if key in keys]}
+    return {**groups, "all": keys}
 
 
 def summarize(problems, programs, ks=DEFAULT_K):
@@ -151,9 +147,9 @@ def run_example_tests(problems, programs, settings, workers):
     where the problem has none, or the judge failed."""
     with Judge(workers=workers, **{**settings, "tests": "example"}) as judge:
         judged = sorted(judge.run((problems[program.key], program) for program in programs))
-    return [dataclasses.replace(program, extra={**program.extra, "example_passed":
-                                None if tested.outcome == JUDGE_ERROR
-                                else tested.outcome == Outcome.PASSED_TEST.label})
+    return [dataclasses.replace(program, extra={
+                **program.extra, "example_passed":
+                None if tested.outcome == JUDGE_ERROR else tested.outcome == PASSED})
             for program, (_, tested) in zip(programs, judged)]
 
 
@@ -257,7 +253,7 @@ def print_repaired(programs):
     for program in programs:
         if program.source == "repaired" and program.outcome in LABELS:
             by_error.setdefault(program.extra.get("parent_outcome", "?"), []).append(
-                program.outcome == Outcome.PASSED_TEST.label)
+                program.outcome == PASSED)
     for error, passed in sorted(by_error.items(), key=lambda item: -len(item[1])):
         print(f"repaired from {error}: {sum(passed)} of {len(passed)} pass "
               f"({100 * sum(passed) / len(passed):.1f} %)")
