@@ -54,8 +54,8 @@ def program_tokens(program, tokenizer, max_target):
 
 
 def critic_items(problems, programs, tokenizer, max_source, max_target):
-    """(problem_id, source ids, program ids, class) of every judged program
-    and every ground truth."""
+    """(problem_id, source ids, program ids, class) of every judged program, in their order, and then
+    of every ground truth."""
     sources = {key: encode_prompt(tokenizer, problem, max_source)
                for key, problem in problems.items()}
     items = [(program.key, sources[program.key], program_tokens(program, tokenizer, max_target),
@@ -372,11 +372,9 @@ def train(args):
     items = critic_items(problems, programs, tokenizer, args.max_source, args.max_target)
     held = dict(zip(problems, split(len(problems), args.held_out)))
     train_items = [item for item in items if not held[item[0]]]
-    sampled = critic_items({key: problems[key] for key in problems if held[key]},
-                           [p for p in programs if held[p.key]], tokenizer,
-                           args.max_source, args.max_target)
-    # judged programs only: ground truths are always right
-    held_items = sampled[:sum(held[p.key] and p.outcome != JUDGE_ERROR for p in programs)]
+    # measured on judged programs only, which stand first: ground truths are always right
+    judged = items[:sum(program.outcome != JUDGE_ERROR for program in programs)]
+    held_items = [item for item in judged if held[item[0]]]
     if not train_items or not held_items:
         raise UserError(f"{' '.join(args.programs)}: too few programs; the critic needs some to "
                         f"learn from and, in the held-out share, some to be measured on")
