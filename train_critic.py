@@ -54,8 +54,8 @@ def program_tokens(program, tokenizer, max_target):
 
 
 def critic_items(problems, programs, tokenizer, max_source, max_target):
-    """(problem_id, source ids, program ids, class) of every judged program, in their order, and then
-    of every ground truth."""
+    """(problem_id, source ids, program ids, class) of every judged program, in their order,
+    and then of every ground truth."""
     sources = {key: encode_prompt(tokenizer, problem, max_source)
                for key, problem in problems.items()}
     items = [(program.key, sources[program.key], program_tokens(program, tokenizer, max_target),
@@ -215,10 +215,9 @@ def auc(scores, positive):
     scores, positive = np.asarray(scores), np.asarray(positive, dtype=bool)
     if positive.all() or not positive.any():
         return None
-    _, rank, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[rank]
-    n = positive.sum()
-    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * (len(scores) - n)))
+    passing, others = scores[positive], np.sort(scores[~positive])
+    lower, at_most = (np.searchsorted(others, passing, side) for side in ("left", "right"))
+    return float((lower + at_most).sum() / (2 * len(passing) * len(others)))
 
 
 def calibration_error(p, happened, bins=10):
