@@ -142,10 +142,10 @@ def beam(model, prompts, num_programs, max_target, pad_id):
         input_ids=ids, attention_mask=seen, do_sample=False, num_beams=num_programs,
         num_return_sequences=num_programs, max_new_tokens=max_target)
     start = 1 if model.config.is_encoder_decoder else ids.shape[1]
-    eos, programs = model.config.eos_token_id, []
-    for ids in output[:, start:].tolist():
-        programs.append(ids[:ids.index(eos) + 1] if eos in ids else ids)
-    return programs
+    eos = model.config.eos_token_id
+    programs = [ids[:ids.index(eos) + 1] if eos in ids else ids
+                for ids in output[:, start:].tolist()]
+    return [programs[i:i + num_programs] for i in range(0, len(programs), num_programs)]
 
 
 @torch.no_grad()
@@ -162,29 +162,27 @@ def generate(model, prompts, num_programs, max_target, method="sample", temperat
     """
     counts = [num_programs] * len(prompts) if isinstance(num_programs, int) else num_programs
     distinct = {tuple(prompt): i for i, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
+    which = torch.tensor([distinct[tuple(prompt)] for prompt in prompts])
     with autocast(model.device, decoding=True):
         if method == "beam":
-            found = beam(model, list(map(list, distinct)), counts[0], max_target, pad_id)
-            programs = [program for prompt in prompts for program in found[
-                distinct[tuple(prompt)] * counts[0]:][:counts[0]]]
-        else:
-            encoded, openings = before_program(model, list(distinct), pad_id)
-            rows = torch.arange(len(prompts)).repeat_interleave(torch.tensor(counts))  # (R,)
-            which = torch.tensor([distinct[tuple(prompt)] for prompt in prompts])
-            uniforms = None if method == "greedy" else torch.from_numpy(np.concatenate([
-                np.random.default_rng(seed).random((count, max_target), dtype=np.float32)
-                for seed, count in zip(seeds, counts)]))
-            programs = []
-            for first in range(0, len(rows), batch_size):
-                seeds_here, group = rows[first:first + batch_size].unique(return_inverse=True)
-                part = which[seeds_here]
-                programs += decode(
-                    model, encoded and tuple(x[part.to(x.device)] for x in encoded),
-                    [openings[k] for k in part.tolist()],
-                    [prefixes[i] if prefixes else [] for i in seeds_here.tolist()],
-                    group.to(model.device),
-                    None if uniforms is None else uniforms[first:first + batch_size],
-                    max_target, temperature, top_p, pad_id)
+            found = beam(model, list(distinct), counts[0], max_target, pad_id)
+            return [found[i] for i in which]
+        encoded, openings = before_program(model, list(distinct), pad_id)
+        rows = torch.arange(len(prompts)).repeat_interleave(torch.tensor(counts))  # (R,)
+        uniforms = None if method == "greedy" else torch.from_numpy(np.concatenate([
+            np.random.default_rng(seed).random((count, max_target), dtype=np.float32)
+            for seed, count in zip(seeds, counts)]))
+        programs = []
+        for first in range(0, len(rows), batch_size):
+            seeds_here, group = rows[first:first + batch_size].unique(return_inverse=True)
+            part = which[seeds_here]
+            programs += decode(
+                model, encoded and tuple(x[part.to(x.device)] for x in encoded),
+                [openings[k] for k in part.tolist()],
+                [prefixes[i] if prefixes else [] for i in seeds_here.tolist()],
+                group.to(model.device),
+                None if uniforms is None else uniforms[first:first + batch_size],
+                max_target, temperature, top_p, pad_id)
     starts = np.cumsum([0, *counts]).tolist()
     return [programs[i:j] for i, j in zip(starts, starts[1:])]
 
