@@ -64,24 +64,18 @@ transformers.utils.logging.disable_progress_bar()
 
 def build_prompt(problem, program=None):
     """The text of D, in the layout that CodeRL trains on; with a failed `program` the text of
-    (D, W_fail, u, c), the repair model's: its outcome, error subtype and code follow.
+    (D, W_fail, u, c), the repair model's, with three lines more: outcome, error subtype and code.
 
-    >>> build_prompt(Problem(1, "Print n + 1."))
-    '\\nQUESTION:\\nPrint n + 1.\\n\\nUse Standard Input format\\nANSWER:\\n'
-    >>> print(build_prompt(Problem(1, "Print n + 1."), Program(
-    ...     1, "print(n)", outcome="runtime_error", error="NameError")))
-    <BLANKLINE>
-    QUESTION:
-    Print n + 1.
-    <BLANKLINE>
-    Use Standard Input format
-    ERROR TYPE: runtime_error (NameError)
-    BUGGY PROGRAM:
-    print(n)
-    ANSWER:
-    <BLANKLINE>
+        QUESTION:
+        Print n + 1.
 
-    Hidden tests are never read for it.
+        Use Standard Input format
+        ERROR TYPE: runtime_error (NameError)
+        BUGGY PROGRAM:
+        print(n)
+        ANSWER:
+
+    A line break stands before QUESTION, too. Hidden tests are never read for it.
     """
     starter = f"\n{problem.starter_code}" if problem.starter_code else ""
     form = "Call-Based" if problem.call_based else "Standard Input"
