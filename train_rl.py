@@ -173,7 +173,7 @@ def sample_and_judge(actor, tokenizer, problems, num_programs, judge, args, seed
     """
     actor.eval()
     groups = max(1, 256 // num_programs)
-    numbers = range(RANK, len(problems), WORLD_SIZE)
+    numbers = np.array_split(range(len(problems)), WORLD_SIZE)[RANK].tolist()
     with ThreadPoolExecutor(1) as judging:
         waiting = []
         for first in range(0, len(numbers), groups):
@@ -187,8 +187,7 @@ def sample_and_judge(actor, tokenizer, problems, num_programs, judge, args, seed
                     for problem, programs in zip(part, rows) for ids in programs]
             waiting.append(judging.submit(lambda jobs=jobs: sorted(judge.run(jobs))))
         own = [program for verdicts in waiting for _, program in verdicts.result()]
-    everyone = [iter(programs) for programs in gather(own)]
-    return [next(everyone[i % WORLD_SIZE]) for i in range(len(problems)) for _ in range(num_programs)]
+    return [program for programs in gather(own) for program in programs]
 
 
 def copy_weights(actor, writer):
