@@ -415,10 +415,9 @@ def sample(args):
     check_config(args.out + ".config.json", args, started, ignore=("device", "trace", "export"))
     # The later rounds of critic sampling have fewer rows; four batches in the first fill theirs.
     groups = range(0, len(units), max(1, args.batch_size * (4 if critic else 1) // units[0].size))
-    judging = (Judge(tests="example", time_limit=args.time_limit) if critic
-               else contextlib.nullcontext())
     totals = {"written": Counter()}
-    with judging as judge:
+    with (Judge(tests="example", time_limit=args.time_limit) if critic
+          else contextlib.nullcontext()) as judge:
         models = model, critic, repairer, tokenizer, judge, args
         in_parts(args.out, [starts[u] for u in groups] + starts[-1:],
                  lambda first, last, path: write_programs(

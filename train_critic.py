@@ -112,10 +112,10 @@ class Critic(torch.nn.Module):
     which was trained to write programs. It never falls, so that the pool takes it at the end of W.
     """
 
-    def __init__(self, model, likelihood=False, num_classes=len(Outcome)):
+    def __init__(self, model, likelihood=False):
         super().__init__()
         self.model, self.likelihood = model, likelihood
-        self.head = torch.nn.Linear(model.config.hidden_size + likelihood, num_classes)
+        self.head = torch.nn.Linear(model.config.hidden_size + likelihood, len(Outcome))
         if not likelihood and not model.config.tie_word_embeddings:  # else they would wait for a gradient
             model.get_output_embeddings().requires_grad_(False)
 
@@ -161,8 +161,7 @@ def load_critic(name, device):
                         f"give a directory that train_critic.py wrote")
     tokenizer, model = load_model(path, device)
     state = torch.load(head, map_location=device, weights_only=True)
-    likelihood = state["weight"].shape[1] > model.config.hidden_size
-    critic = Critic(model, likelihood, len(state["bias"])).to(device)
+    critic = Critic(model, state["weight"].shape[1] > model.config.hidden_size).to(device)
     critic.head.load_state_dict(state)
     return tokenizer, critic
 

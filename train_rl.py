@@ -279,9 +279,8 @@ def train(args):
     # who writes the programs: the actor, or where it is in shards a copy in each process
     writer = load_model(checkpoint or args.init, device)[1] if args.shard else actor
     with_rl, with_ce = "rl" in args.objective, "ce" in args.objective
-    with_critic = with_rl and "critic" in args.returns
     critic = None
-    if with_critic:
+    if with_rl and "critic" in args.returns:
         its_tokenizer, critic = load_critic(args.critic, device)
         check_tokenizer(args.critic, its_tokenizer, args.init, tokenizer)
         critic.eval()
