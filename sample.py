@@ -449,7 +449,7 @@ def write_programs(path, units, size, models, totals):
     starts = np.cumsum([0] + [unit.size for unit in units]).tolist()
     file, done = open_to_continue(path)
     keys = [str(unit.problem.problem_id) for unit in units for _ in range(unit.size)]
-    if [W.key for W in (read_programs(path) if done else [])] != keys[:done]:
+    if [W.key for W in read_programs(path)] != keys[:done]:
         raise UserError(f"{path} holds programs of other problems; use another --out")
     with file, tqdm(total=starts[-1], initial=done, unit=" programs", smoothing=0.05) as bar:
         for first in range(0, len(units), size):
