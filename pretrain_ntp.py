@@ -125,11 +125,11 @@ def pad(rows, value):
     return ids, torch.arange(width) < torch.tensor([len(row) for row in rows])[:, None]
 
 
-def collate(pairs, tokenizer, device):
-    """(source ids, target ids) pairs -> dict of source, source_mask (B, S)
+def collate(rows, tokenizer, device):
+    """Rows that begin with source ids and target ids -> dict of source, source_mask (B, S)
     and target, target_mask (B, T)."""
-    source, source_mask = pad([source for source, _ in pairs], tokenizer.pad_token_id)
-    target, target_mask = pad([target for _, target in pairs], tokenizer.pad_token_id)
+    source, source_mask = pad([row[0] for row in rows], tokenizer.pad_token_id)
+    target, target_mask = pad([row[1] for row in rows], tokenizer.pad_token_id)
     batch = dict(source=source, source_mask=source_mask, target=target, target_mask=target_mask)
     return {key: value.to(device, non_blocking=True) for key, value in batch.items()}
 
@@ -150,16 +150,16 @@ def bucket(lengths, batch_size, rng):
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def batches(draw, ids, steps, args):
+def batches(draw, steps, args):
     """Yield (epoch, rows of a batch) without end, beginning after `steps` others: what follows is a
     pure function of (seed, steps), so that a resumed run goes on where it was.
 
-    draw(epoch): all rows of an epoch. ids: where a row's source ids stand, its target ids next.
+    draw(epoch): all rows of an epoch, which begin with source ids and target ids.
     """
     per_epoch = -(-len(draw(0)) // args.batch_size)
     for epoch in itertools.count(steps // per_epoch):
         rows = draw(epoch)
-        order = bucket([(len(row[ids]), len(row[ids + 1])) for row in rows], args.batch_size,
+        order = bucket([(len(row[0]), len(row[1])) for row in rows], args.batch_size,
                        np.random.default_rng([args.seed, epoch]))
         for chosen in order[max(0, steps - epoch * per_epoch):]:
             yield epoch, [rows[i] for i in chosen]
@@ -684,7 +684,7 @@ def log_metrics(args, step, note="", **row):
 def learn_ce(forward, pairs, tokenizer, args, device, per_token=True):
     """Gradients of L_ce on a batch, a mean over its tokens (or programs: Eq. 1 sums over t);
     (loss_ce, tokens) of this process's share."""
-    count = sum(len(target) if per_token else 1 for _, target in pairs) / WORLD_SIZE
+    count = sum(len(pair[1]) if per_token else 1 for pair in pairs) / WORLD_SIZE
     total = tokens = 0
     for part, weight in parts_of(pairs, forward, args):
         batch = collate(part, tokenizer, device)
@@ -716,7 +716,7 @@ def train(args):
     if not checkpoint:
         print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} million parameters, "
               f"{len(tokenizer)} tokens, on {device}")
-    coming, started = batches(train_pairs, 0, step, args), time.time()
+    coming, started = batches(train_pairs, step, args), time.time()
     while step < args.steps:
         step, (epoch, rows) = step + 1, next(coming)
         model.train()

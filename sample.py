@@ -273,7 +273,7 @@ def critic_values(function, critic, tokenizer, units, programs, batch_size):
     device, found = next(critic.parameters()).device, {}
     for first in range(0, len(programs), batch_size):
         part = programs[first:first + batch_size]
-        batch = critic_batch([(None, units[u].prompt, program.tokens, 0) for u, program in part],
+        batch = critic_batch([(units[u].prompt, program.tokens, None, 0) for u, program in part],
                              tokenizer, device)
         with autocast(device, decoding=True):
             values = function(critic, batch).tolist()

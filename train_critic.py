@@ -54,15 +54,15 @@ def program_tokens(program, tokenizer, max_target):
 
 
 def critic_items(problems, programs, tokenizer, max_source, max_target):
-    """(problem_id, source ids, program ids, class) of every judged program, in their order,
+    """(source ids, program ids, problem_id, class) of every judged program, in their order,
     and then of every ground truth."""
     sources = {key: encode_prompt(tokenizer, problem, max_source)
                for key, problem in problems.items()}
-    items = [(program.key, sources[program.key], program_tokens(program, tokenizer, max_target),
+    items = [(sources[program.key], program_tokens(program, tokenizer, max_target), program.key,
               int(Outcome.from_label(program.outcome)))
              for program in programs if program.outcome != JUDGE_ERROR]
     for key, problem in problems.items():
-        items += [(key, sources[key], encode_program(tokenizer, code, max_target),
+        items += [(sources[key], encode_program(tokenizer, code, max_target), key,
                    int(Outcome.PASSED_TEST)) for code in problem.solutions]
     return items
 
@@ -100,7 +100,7 @@ def critic_batch(items, tokenizer, device):
     """source, source_mask (B, S), target, target_mask (B, T) and u (B,) of critic_items: the program
     is what the decoder reads, and the target where it is learned from."""
     u = torch.tensor([item[3] for item in items], device=device)
-    return dict(collate([item[1:3] for item in items], tokenizer, device), u=u)
+    return dict(collate(items, tokenizer, device), u=u)
 
 
 # --- model ----------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ def bag_of_tokens(items, held_items, vocab_size, epochs=10):
     """What needs no reading order: logistic regression on which tokens stand in the statement and which
     in the program. Accuracy, and AUC of "passes", on held_items: what the critic has to beat."""
     bags = lambda rows: [torch.tensor([*set(source), *(vocab_size + w for w in set(program))])  # noqa: E731
-                         for _, source, program, _ in rows]
+                         for source, program, *_ in rows]
     generator = torch.Generator().manual_seed(0)
     model = torch.nn.EmbeddingBag(2 * vocab_size, len(Outcome), mode="sum")
     torch.nn.init.zeros_(model.weight)
@@ -256,7 +256,7 @@ def bag_of_tokens(items, held_items, vocab_size, epochs=10):
 def report(critic, items, tokenizer, batch_size, device):
     """What the critic says of programs that it never saw, as a dict of plain numbers."""
     critic.eval()
-    items = sorted(items, key=lambda item: len(item[1]) + len(item[2]))
+    items = sorted(items, key=lambda item: len(item[0]) + len(item[1]))
     predicted, u, prefix, token = [], [], [], []
     for i in range(0, len(items), batch_size):
         batch = critic_batch(items[i:i + batch_size], tokenizer, device)
@@ -342,13 +342,13 @@ def show(args):
     tokenizer, critic = load_critic(args.init, pick_device(args.device))
     problems, parts = read_problems(args.problems), []
     for program in read_judged(args.programs, problems)[:args.show]:
-        item = (program.key, encode_prompt(tokenizer, problems[program.key], args.max_source),
-                program_tokens(program, tokenizer, args.max_target), 0)
+        item = (encode_prompt(tokenizer, problems[program.key], args.max_source),
+                program_tokens(program, tokenizer, args.max_target), program.key, 0)
         batch = critic_batch([item], tokenizer, critic.head.weight.device)
         values = prefix_predictions(critic.eval(), batch)[0, 1:, Outcome.PASSED_TEST].tolist()
         parts.append((f"{program.problem_id}: {program.outcome}, {program.error}",
                       f"<p>{html.escape(problems[program.key].question)}</p>"
-                      + show_tokens(tokenizer, item[2], values)))
+                      + show_tokens(tokenizer, item[1], values)))
     write_page(args.out, "What the critic thinks, token by token", parts)
 
 
@@ -369,10 +369,10 @@ def train(args):
     check_tokens(args.programs, programs, args.init, tokenizer)
     items = critic_items(problems, programs, tokenizer, args.max_source, args.max_target)
     held = dict(zip(problems, split(len(problems), args.held_out)))
-    train_items = [item for item in items if not held[item[0]]]
+    train_items = [item for item in items if not held[item[2]]]
     # measured on judged programs only, which stand first: ground truths are always right
     judged = items[:sum(program.outcome != JUDGE_ERROR for program in programs)]
-    held_items = [item for item in judged if held[item[0]]]
+    held_items = [item for item in judged if held[item[2]]]
     if not train_items or not held_items:
         raise UserError(f"{' '.join(args.programs)}: too few programs; the critic needs some to "
                         f"learn from and, in the held-out share, some to be measured on")
@@ -390,7 +390,7 @@ def train(args):
     if not checkpoint:
         print(f"{len(train_items)} programs: "
               + ", ".join(f"{o.label} {n}" for o, n in zip(Outcome, counts)))
-    coming, started = batches(lambda epoch: train_items, 1, step, args), time.time()
+    coming, started = batches(lambda epoch: train_items, step, args), time.time()
     while step < args.steps:
         step, (epoch, rows) = step + 1, next(coming)
         count = float(weights[[item[3] for item in rows]].sum()) / WORLD_SIZE

@@ -79,7 +79,7 @@ def reward(program):
 
 
 def rl_items(problems, programs, tokenizer, args):
-    """(problem_id, source ids, program ids, class, r_s, r_b) of every sampled program that carries a
+    """(source ids, program ids, problem_id, class, r_s, r_b) of every sampled program that carries a
     gradient. Prints how many do not, and why.
 
     A program that was cut at --max-target has no end and is not what the tests have judged.
@@ -96,7 +96,7 @@ def rl_items(problems, programs, tokenizer, args):
             if program.key not in sources:
                 sources[program.key] = encode_prompt(tokenizer, problems[program.key],
                                                      args.max_source)
-            items.append((program.key, sources[program.key], tokens,
+            items.append((sources[program.key], tokens, program.key,
                           int(Outcome.from_label(program.outcome)), r_s, r_b))
     others = sorted({program.source for program in programs} - {"sampled", "greedy"})
     print(f"{counts.total()} sampled programs: "
@@ -234,10 +234,10 @@ def on_policy_items(actor, tokenizer, problems, judge, args, number):
 def add_log_mu(actor, items, tokenizer, args, device):
     """Append to each item log p(W^s) of the actor that sampled it, for the tapered bound."""
     actor.eval()
-    order = sorted(range(len(items)), key=lambda i: len(items[i][2]))
+    order = sorted(range(len(items)), key=lambda i: len(items[i][1]))
     for first in range(0, len(order), args.batch_size):
         part = order[first:first + args.batch_size]
-        batch = collate([items[i][1:3] for i in part], tokenizer, device)
+        batch = collate([items[i] for i in part], tokenizer, device)
         with autocast(device):
             log_mu = (token_log_probs(actor, batch) * batch["target_mask"]).sum(dim=1)
         for i, value in zip(part, log_mu.tolist()):
@@ -247,11 +247,11 @@ def add_log_mu(actor, items, tokenizer, args, device):
 def learn_rl(forward, items, critic, start, tokenizer, args, device):
     """Gradients of L_rl, and of the divergence from `start`, on a batch; (loss_rl, kl, mean token
     weight, tokens) of this process's share."""
-    num_tokens = sum(len(item[2]) for item in items) / WORLD_SIZE
+    num_tokens = sum(len(item[1]) for item in items) / WORLD_SIZE
     count = num_tokens if args.normalize == "token" else len(items) / WORLD_SIZE
     totals = np.zeros(4)
     for part, weight in parts_of(items, forward, args):
-        batch = critic_batch([item[:4] for item in part], tokenizer, device)
+        batch = critic_batch(part, tokenizer, device)
         mask = batch["target_mask"]
         r_s, r_b, *log_mu = torch.tensor([item[4:] for item in part], device=device).T
         with autocast(device):
@@ -315,8 +315,8 @@ def train(args):
     optimizer = torch.optim.AdamW(actor.parameters(), lr=args.lr, weight_decay=args.weight_decay,
                                   fused=True)
     step, running = load_state(checkpoint, actor, optimizer, args)
-    coming_pairs = batches(lambda epoch: solved, 0, step, args)
-    coming_items = batches(lambda epoch: items, 1, step, args)
+    coming_pairs = batches(lambda epoch: solved, step, args)
+    coming_items = batches(lambda epoch: items, step, args)
     started, seen = time.time(), running["tokens"]
     with Judge(time_limit=args.time_limit) as judge:
         if step == 0:
@@ -328,7 +328,7 @@ def train(args):
                 copy_weights(actor, writer)
                 items = on_policy_items(writer, tokenizer, learned, judge, args,
                                         step // args.round_steps)
-                coming_items = batches(lambda epoch: items, 1, 0, args)
+                coming_items = batches(lambda epoch: items, 0, args)
                 if with_rl and args.bound == "taper":
                     add_log_mu(writer, items, tokenizer, args, device)
             step += 1
@@ -337,7 +337,7 @@ def train(args):
             if with_ce:
                 _, pairs = next(coming_pairs)
                 if args.objective == "ce+samples" and items:
-                    pairs += [item[1:3] for item in next(coming_items)[1]]
+                    pairs += next(coming_items)[1]
                 learned_ce = learn_ce(forward, pairs, tokenizer, args, device,
                                       per_token=args.normalize != "program")
             if with_rl and items:

@@ -387,7 +387,7 @@ def test_the_value_of_a_prefix_is_that_of_the_program_which_ends_there(tiny_mode
     tokenizer, model = load_model(tiny_model, CPU)
     torch.manual_seed(0)
     critic = Critic(model).eval()
-    item = lambda ids: (None, [5, 6, 7], ids, 0)  # noqa: E731
+    item = lambda ids: ([5, 6, 7], ids, None, 0)  # noqa: E731
     values = prefix_values(critic, critic_batch([item([10, 11, 12]), item([13] * 9)], tokenizer, "cpu"))
     for t in (1, 2, 3):
         alone = program_value(critic, critic_batch([item([10, 11, 12][:t])], tokenizer, "cpu"))

@@ -39,8 +39,8 @@ def critic(tiny_models, request):
     return tokenizer, Critic(model, likelihood=request.param[1]).eval()
 
 
-ITEMS = [("a", [5, 6, 7, 8, 9], [10, 11, 12, 1], 3), ("b", [5, 6], [13, 1], 1)]
-LONG = ("c", 9 * [5], 9 * [10], 2)  # rows are padded to a multiple of 8, here to 16
+ITEMS = [([5, 6, 7, 8, 9], [10, 11, 12, 1], "a", 3), ([5, 6], [13, 1], "b", 1)]
+LONG = (9 * [5], 9 * [10], "c", 2)  # rows are padded to a multiple of 8, here to 16
 
 
 def test_padding_changes_no_prediction_and_no_value(critic):
@@ -63,7 +63,7 @@ def test_q_hat_reads_the_observed_outcome_from_the_state_that_consumed_the_token
     assert v.shape == (2, 1 + 8, 4) and q.shape == (2, 8)
     torch.testing.assert_close(q[0], v[0, 1:, 3])  # the first program passed
     torch.testing.assert_close(q[1], v[1, 1:, 1])  # the second had a runtime error
-    changed = critic_batch([("a", ITEMS[0][1], [10, 99, 12, 1], 3)], tokenizer, "cpu")
+    changed = critic_batch([(ITEMS[0][0], [10, 99, 12, 1], "a", 3)], tokenizer, "cpu")
     q_changed = q_hat(model, changed)
     torch.testing.assert_close(q_changed[0, 0], q[0, 0], atol=1e-5, rtol=0)
     assert (q_changed[0, 1] - q[0, 1]).abs() > 1e-4
@@ -102,10 +102,10 @@ def test_the_prior_is_what_the_critic_says_before_the_first_token(critic):
 def test_the_bag_of_tokens_knows_statement_from_program_and_not_the_order():
     """Catches one feature for both places: token 7 passes in the program and fails in the statement;
     which of 8 and 9 comes first decides the rest, and no bag can tell."""
-    items = [("a", [7], [6], 2), ("a", [6], [7], 3)] * 64
+    items = [([7], [6], "a", 2), ([6], [7], "a", 3)] * 64
     found = bag_of_tokens(items, items, 10)
     assert found == {"accuracy": 1.0, "auc": 1.0}
-    items = [("a", [6], [8, 9], 2), ("a", [6], [9, 8], 3)] * 64
+    items = [([6], [8, 9], "a", 2), ([6], [9, 8], "a", 3)] * 64
     assert bag_of_tokens(items, items, 10) == {"accuracy": 0.5, "auc": 0.5}
 
 
@@ -116,7 +116,7 @@ def test_the_prediction_from_a_prefix_is_that_of_the_program_which_ends_there(cr
     p = prefix_predictions(model, batch)
     assert p.shape == (2, 1 + 16, 4)
     for ids, t in (([10, 11], 2), ([10, 11, 12, 1], 4)):
-        ended = critic_batch([("a", ITEMS[0][1], ids, 3)], tokenizer, "cpu")
+        ended = critic_batch([(ITEMS[0][0], ids, "a", 3)], tokenizer, "cpu")
         with torch.no_grad():
             torch.testing.assert_close(p[0, t], model(ended)[0].softmax(dim=-1), atol=1e-5, rtol=0)
 
@@ -141,10 +141,10 @@ def test_items_are_judged_programs_and_ground_truths_and_no_judge_errors(critic)
     programs = [Program("a", "x", tokens=[42, 1], outcome="failed_test"),
                 Program("a", "y", tokens=[43, 1], outcome="judge_error")]
     items = critic_items(problems, programs, tokenizer, 99, 99)
-    assert [(tokens, u) for _, _, tokens, u in items[:1]] == [([42, 1], Outcome.FAILED_TEST)]
+    assert [(tokens, u) for _, tokens, _, u in items[:1]] == [([42, 1], Outcome.FAILED_TEST)]
     assert len(items) == 2 and items[1][3] == Outcome.PASSED_TEST
-    assert (tokenizer.decode(items[1][2][:-1]) == "print(1)\n"
-            and items[1][2][-1] == tokenizer.eos_token_id)
+    assert (tokenizer.decode(items[1][1][:-1]) == "print(1)\n"
+            and items[1][1][-1] == tokenizer.eos_token_id)
 
 
 def test_auc_and_calibration_by_hand():

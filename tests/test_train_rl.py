@@ -156,7 +156,7 @@ def test_items_are_the_samples_that_carry_a_gradient(capsys):
     """Catches a program cut at --max-target that is learned from, and equal rewards in the batches."""
     cut = Program("b", "8", "sampled", [4, 4], "runtime_error")
     items = lambda *words: [  # noqa: E731
-        (key, tokens, u, round(r_s - r_b, 2)) for key, _, tokens, u, r_s, r_b in
+        (key, tokens, u, round(r_s - r_b, 2)) for _, tokens, key, u, r_s, r_b in
         rl_items(PROBLEMS, PROGRAMS + [cut], Words(), flags("--returns", "baseline", *words))]
     assert items() == [("a", [5, 1], 3, 1.6), ("a", [6, 1], 2, 0.3), ("a", [7, 1], 0, -0.4),
                        ("b", [8, 1], 2, -1.3)]
@@ -220,14 +220,14 @@ def test_the_divergence_is_zero_at_the_reference_and_pulls_back_to_it():
 def test_every_item_is_in_one_batch_of_an_epoch():
     """Catches batches that depend on what was asked before: any step's batch can be had by itself,
     as a run that is continued asks for it."""
-    rows, args = [(str(i), [0] * i, [0], i) for i in range(70)], flags("--batch-size", "32")
-    found = list(itertools.islice(batches(lambda epoch: rows, 1, 0, args), 6))
+    rows, args = [([0] * i, [0], str(i), i) for i in range(70)], flags("--batch-size", "32")
+    found = list(itertools.islice(batches(lambda epoch: rows, 0, args), 6))
     assert [epoch for epoch, _ in found] == [0, 0, 0, 1, 1, 1]
     for part in (found[:3], found[3:]):
         assert sorted(row[3] for _, batch in part for row in batch) == list(range(70))
     assert found[0][1] != found[3][1]
     for steps in range(6):
-        assert next(batches(lambda epoch: rows, 1, steps, args)) == found[steps]
+        assert next(batches(lambda epoch: rows, steps, args)) == found[steps]
 
 
 def test_verdicts_come_back_in_the_order_of_the_programs(monkeypatch):
@@ -291,9 +291,9 @@ def test_a_step_has_the_loss_of_its_whole_batch(tiny_model, flags):
     model.eval()
     args = parse_args(["--init", "x", "--problems", "x", "--out", "x", "--programs", "x",
                        "--returns", "baseline", *flags])
-    items = [("a", [5, 6], [7, 1], 3, 1.0, 0.0), ("b", [5], [7, 8, 9, 1], 1, -0.6, 0.0),
-             ("c", [6, 7, 8], [9, 9, 1], 2, -0.3, 1.0)]
-    batch = critic_batch([item[:4] for item in items], tokenizer, "cpu")
+    items = [([5, 6], [7, 1], "a", 3, 1.0, 0.0), ([5], [7, 8, 9, 1], "b", 1, -0.6, 0.0),
+             ([6, 7, 8], [9, 9, 1], "c", 2, -0.3, 1.0)]
+    batch = critic_batch(items, tokenizer, "cpu")
     with autocast(model.device):
         log_p = token_log_probs(model, batch)
     r_s, r_b = torch.tensor([item[4:] for item in items]).T
