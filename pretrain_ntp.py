@@ -425,7 +425,7 @@ def reading(config, tokens, seen, encoded=None):
 
 def model_inputs(config, source, source_mask, program):
     """Arguments of a model that reads D (B, S) and W (B, T), both padded on the right. The last 1 + T
-    of its states are those that have read D alone, w_1, .. w_T; it has logits (B, 1 + T, V) of these.
+    of its states are those that have read D alone, w_1, .. w_T; logits (B, 1 + T, V) are of these.
 
     Encoder-decoder: D goes into the encoder, start token and W into the decoder. Decoder-only: D and
     W go in as one text; D's padding moves to its left, so that W begins at column S in every row.
@@ -617,7 +617,7 @@ def check_config(path, args, started, ignore=("steps", "device", "accumulate", "
 
 def save_checkpoint(args, step, model, tokenizer, optimizer, running):
     """Write --out/step-NNNNNN under another name, rename it, then delete the older ones. `state.pt` has
-    what a run goes on from, and its flags; where the data stands follows from seed and step (batches).
+    what a run goes on from, and its flags; where the data stand follows from seed and step (batches).
     model: as it was before distribute(). All processes call it, for a sharded model to be whole."""
     # imported here since it takes a second
     import torch.distributed.checkpoint.state_dict as full

@@ -97,8 +97,8 @@ def check_tokenizer(name, tokenizer, model, its_tokenizer):
 
 
 def critic_batch(items, tokenizer, device):
-    """source, source_mask (B, S), target, target_mask (B, T) and u (B,) of critic_items: the program
-    is what the decoder reads, and the target where it is learned from."""
+    """source, source_mask (B, S), target, target_mask (B, T) and u (B,) of critic_items; the target
+    is the program."""
     u = torch.tensor([item[3] for item in items], device=device)
     return dict(collate(items, tokenizer, device), u=u)
 

@@ -79,8 +79,8 @@ def reward(program):
 
 
 def rl_items(problems, programs, tokenizer, args):
-    """(source ids, program ids, problem_id, class, r_s, r_b) of every sampled program that carries a
-    gradient. Prints how many do not, and why.
+    """(source ids, program ids, problem_id, class, r_s, r_b) of every sampled program that carries
+    a gradient. Prints how many do not, and why.
 
     A program that was cut at --max-target has no end and is not what the tests have judged.
     """
