@@ -328,7 +328,7 @@ def make_pairs(args, tokenizer):
         pair = (encode_prompt(tokenizer, problem, args.max_source, program),
                 encode_program(tokenizer, solution, args.max_target))
         (held_out if held[problem.problem_id] else learned).append(pair)
-    return lambda epoch: learned, held_out
+    return (lambda epoch: learned), held_out
 
 
 def split(count, share):
