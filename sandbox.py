@@ -1043,6 +1043,15 @@ class Cell:
         pid, (self.scratch,), *_ = socket.recv_fds(self.control, 20, 1)
         self.pid = int(pid)
         self.limits_processes = receive(self.socket)
+        self.scratch_at_first = self.look_at_scratch()
+
+    def look_at_scratch(self):
+        """What a test can change of the scratch directory: its rights, files and attributes."""
+        try:
+            names = os.listxattr(self.scratch)  # a list of who may do what is one of them
+        except OSError as error:  # there are none here, or too many to list
+            names = error.errno
+        return os.fstat(self.scratch).st_mode, os.listdir(self.scratch), names
 
     def excess(self):
         """The limit that the processes of a test exceed together, or None."""
@@ -1254,8 +1263,7 @@ class Grader:
     def end(self, test):
         """End a test; returns its verdict, and keeps its cell only if that is as it was."""
         verdict = test.end()
-        mode = os.fstat(self.cell.scratch).st_mode & 0o777
-        if not test.clean or os.listdir(self.cell.scratch) or mode != 0o700:
+        if not test.clean or self.cell.look_at_scratch() != self.cell.scratch_at_first:
             self.cell = self.cell.close()
         return verdict
 

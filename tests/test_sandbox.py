@@ -565,6 +565,17 @@ def test_modes_and_times_outside_are_out_of_reach(tmp_path):
     assert target.stat().st_mode & 0o777 == 0o666
 
 
+def test_attributes_of_the_scratch_directory_do_not_reach_the_next_program():
+    """Catches a note, or an access list that shuts its files to their owner, left for the next program: its cell was
+    kept since the directory was empty again."""
+    leave = f"import os\nos.setxattr('.', 'user.note', b'left here')\n{RIGHT}"
+    look = f"import os\nassert not os.listxattr('.')\n{RIGHT}"
+    done = judge(ADD, [Program("add", leave), Program("add", look)], workers=1)
+    if done[0].error == "OSError":
+        pytest.skip("the scratch directory has no attributes here")
+    assert [program.error for program in done] == [None, None]
+
+
 def test_the_memory_limit_is_the_callers():
     """Catches a limit that is not passed on to the cell."""
     program = Program("add", "x = bytearray(300 << 20)\n" + RIGHT)
