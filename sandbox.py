@@ -643,6 +643,7 @@ NOBODY = 65534
 LIBC = ctypes.CDLL(None, use_errno=True)
 FORK = ctypes.PyDLL(None).fork  # os.fork() without the hooks of `random`, which double its time
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
+M_ARENA_MAX = -8
 # The system calls refused to candidates, as numbers on (x86_64, aarch64). They make memory that no
 # limit counts; reach into other processes, their priority included; outlive a process in the
 # kernel; or make namespaces, in which one is root again.
@@ -830,6 +831,7 @@ def run_nursery(grader, options):
     set_limit(resource.RLIMIT_CORE, 0)
     gc.collect(), gc.disable(), gc.freeze()  # a collection in a fork would copy every page
     LIBC.malloc_trim(0)  # each page less is a page that no fork has to copy
+    LIBC.mallopt(M_ARENA_MAX, 1)  # or each thread takes 64 MB of the address space that is limited
     abi = LIBC.syscall(444, None, 0, 1)
     holds = {"user namespace with pid, net, ipc and mount namespaces": works(enter_namespaces),
              "seccomp": os.uname().machine in MACHINES and works(restrict_calls),

@@ -582,6 +582,14 @@ def test_the_memory_limit_is_the_callers():
     assert [judge(ADD, [program], workers=1, memory_mb=mb)[0].error for mb in (200, 600)] == ["MemoryLimit", None]
 
 
+def test_many_threads_are_within_the_memory_limit():
+    """Catches an honest program of 24 threads that is refused a thread: for each the C library set 64 MB aside."""
+    code = ("import threading, time\n"
+            "threads = [threading.Thread(target=lambda: (list(range(2000)), time.sleep(0.2))) for _ in range(24)]\n"
+            "for thread in threads: thread.start()\nfor thread in threads: thread.join()\n" + RIGHT)
+    assert judge(ADD, [Program("add", code)], workers=1)[0].error is None
+
+
 def test_a_long_integer_comes_back():
     """Catches int() of many digits, which takes quadratic time in the judge."""
     problem = Problem(1, "", input_output={"inputs": [[20000]], "outputs": [10 ** 20000], "fn_name": "f"})
