@@ -995,12 +995,18 @@ def run_test(compiled, kind, module, streams, seconds, leave=os._exit):
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException as error:
         status, raised = 1, type(error).__name__
-    for stream in (sys.stdout, stdout):
+
+    def flush():
+        sys.stdout.flush()
+
+    def forget():  # a file that only the module knows is written out, as is what __del__ prints
+        for name in reversed(list(module.__dict__)):
+            module.__dict__.pop(name, None)
+
+    wait = getattr(sys.modules.get("threading"), "_shutdown", flush)  # for those that are no daemons
+    for step in (wait, atexit._run_exitfuncs, flush, stdout.flush, forget, flush, stdout.flush):
         try:
-            if "threading" in sys.modules:
-                sys.modules["threading"]._shutdown()  # waits for the threads that are no daemons
-            atexit._run_exitfuncs()
-            stream.flush()
+            step()
         except BaseException:  # it is closed, or an exit function fails: Python only reports it
             pass
     if raised:

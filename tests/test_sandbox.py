@@ -553,6 +553,21 @@ def test_customary_first_lines_work(first_line):
     assert judge(ADD, [Program("add", f"{first_line}\n{RIGHT}")], workers=1)[0].error is None
 
 
+@pytest.mark.parametrize("code, outcome, error", [
+    ("out = open(1, 'w')\nout.write('5')", "passed_test", None),
+    ("import os\nwrite = open(os.dup(1), 'w').write\nwrite('5')", "passed_test", None),
+    ("import sys\nclass Late:\n    def __del__(self): sys.stdout.write('5')\nlate = Late()", "passed_test", None),
+    ("import sys\nprint(5)\ndel sys.stdout", "passed_test", None),
+    ("class Late:\n    def __del__(self): print(5)\nlate = Late()\n1 / 0", "runtime_error", "ZeroDivisionError"),
+    ("class Late:\n    def __del__(self): raise ValueError\nlate = Late()\nprint(5)", "passed_test", None),
+    ("class Late:\n    def __del__(self): 1 / 0\nlate = Late()\nprint(6)", "failed_test", "WrongAnswer"),
+    ("class Late:\n    def __del__(self):\n        while True: pass\nlate = Late()\nprint(5)", "runtime_error", "Timeout")])
+def test_python_ends_in_order(code, outcome, error):
+    """Catches output that was lost in a file which nobody closed; the end of the module's objects counts as in Python."""
+    done, = judge(Problem(1, "", input_output={"inputs": [""], "outputs": ["5"]}), [Program(1, code)], time_limit=1.0)
+    assert (done.outcome, done.error) == (outcome, error)
+
+
 def test_modes_and_times_outside_are_out_of_reach(tmp_path):
     """Catches what landlock does not know: a program that changes the mode of a file of its user's."""
     if not sandbox.works(sandbox.enter_namespaces):
