@@ -487,9 +487,8 @@ def compare_value(expected, got, mode="strict"):
     """
     if mode == "apps":
         return _apps_value(expected, got)
-    expected = integer_keys(expected)
     wrapped = isinstance(expected, list) and len(expected) == 1
-    return _same_value(expected, got) or wrapped and _same_value(integer_keys(expected[0]), got)
+    return _same_value(expected, got) or wrapped and _same_value(expected[0], got)
 
 
 def integer_keys(value):
@@ -506,7 +505,12 @@ def _same_value(expected, got):
         return isinstance(got, (list, tuple)) and len(expected) == len(got) and \
             all(map(_same_value, expected, got))
     if isinstance(expected, dict):
-        return isinstance(got, dict) and expected.keys() == got.keys() and \
+        if not isinstance(got, dict) or len(got) != len(expected):  # two keys may become one, below
+            return False
+        if got.keys() != expected.keys():  # JSON has text for keys; a long integer's takes for ever
+            got = {json.dumps(key) if isinstance(key, (int, float)) and abs(key) < 1e300 else key: item
+                   for key, item in got.items()}
+        return expected.keys() == got.keys() and \
             all(_same_value(item, got[key]) for key, item in expected.items())
     if isinstance(expected, float) and isinstance(got, (int, float)):
         return expected == got or abs(got) < 1e300 and _near(expected, got)

@@ -224,9 +224,15 @@ def test_bytes_that_are_not_text_are_only_wrong():
     (1, 1.0000001, False, False), (1, True, True, True), (4, 4.0, True, True), (5, "5", False, False),
     ("5", 5, False, False), (None, None, True, True), ([None], None, True, True), ([], [], True, True),
     ([], None, False, False), ([1, 2], {1, 2}, False, False), ({"1": 2}, {1: 2}, True, True),
-    ([{"1": 2}], {1: 2}, True, True), ({"a": 1}, {"a": 1}, True, True), (0.1, 10 ** 400, False, False)])
+    ([{"1": 2}], {1: 2}, True, True), ({"a": 1}, {"a": 1}, True, True), (0.1, 10 ** 400, False, False),
+    ({"1": 2}, {"1": 2}, True, False), ({"00": 2, "01": 1}, {"00": 2, "01": 1}, True, False),
+    ([{"1": 2}, {"2": 1}], [{1: 2}, {2: 1}], True, False), ({"a": {"1": 2}}, {"a": {1: 2}}, True, False),
+    ({"1": 2, "a": 3}, {1: 2, "a": 3}, True, False), ({"0.5": 2}, {0.5: 2}, True, False), ({"01": 2}, {1: 2}, False, True),
+    ({"1": 1, "01": 1}, {1: 1}, False, True), ({"1": 1}, {1: 1, "1": 1}, False, False),
+    ({"1": 1, "2": 1}, {1: 1, "1": 1}, False, False), ({"1": 1}, {10 ** 400: 1}, False, False)])
 def test_returned_values(expected, got, strict, apps):
-    """Catches expected[0] accepted for a list, text for numbers, tolerance for integers, and a chain unlike APPS'."""
+    """Catches expected[0] accepted for a list, text for numbers, tolerance for integers, keys that JSON made text and
+    that an answer has as text or as numbers, and a chain unlike APPS'."""
     assert compare_value(expected, got) is strict
     assert bool(compare_value(expected, got, "apps")) is apps
 
