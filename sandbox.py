@@ -999,22 +999,19 @@ def run_test(compiled, kind, module, streams, seconds, leave=os._exit):
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException as error:
         status, raised = 1, type(error).__name__
-
-    def flush():
-        sys.stdout.flush()
-
-    def forget():  # a file that only the module knows is written out, as is what __del__ prints
-        for name in reversed(list(module.__dict__)):
-            module.__dict__.pop(name, None)
-
-    wait = getattr(sys.modules.get("threading"), "_shutdown", flush)  # for those that are no daemons
-    for step in (wait, atexit._run_exitfuncs, flush, stdout.flush, forget, flush, stdout.flush):
+    for stream in (getattr(sys, "stdout", stdout), stdout):
         try:
-            step()
+            if "threading" in sys.modules:
+                sys.modules["threading"]._shutdown()  # waits for the threads that are no daemons
+            atexit._run_exitfuncs()
+            stream.flush()
+            for name in reversed(list(module.__dict__)):  # a file that nobody closed is written out
+                module.__dict__.pop(name, None)
+            stream.flush()
         except BaseException:  # it is closed, or an exit function fails: Python only reports it
             pass
     if raised:
-        os.write(3, frame({"raised": raised}))
+        os.write(3, frame({"raised": [raised, ""]}))
     leave(status & 255)
 
 
@@ -1033,13 +1030,18 @@ def answer_calls(wire, module, leave):
         except NotPlain as error:
             reply = frame({"opaque": str(error)})
         except BaseException as error:
-            reply = frame({"raised": type(error).__name__})
+            reply = frame({"raised": [type(error).__name__, str(error)[:1000],
+                                      *(kind.__name__ for kind in type(error).__mro__)]})
         wire.sendall(reply)
 
 
 # --- the grader: holds the tests, keeps the clock, compares ---------------------------------------
 
 NUMPY = re.compile(r"\b(np|numpy)\b")
+# What a proxy raises. The others want more than a text, or would end a loop of the test's own.
+RAISED = {name: kind for name, kind in vars(builtins).items()
+          if isinstance(kind, type) and issubclass(kind, Exception) and name != "ExceptionGroup"
+          and not issubclass(kind, (UnicodeError, StopIteration))}
 WRONG = ("failed_test", "WrongAnswer")
 POLL = 0.02  # seconds between two looks at what a candidate's processes hold
 
@@ -1139,7 +1141,7 @@ class Test:
         if self.status < 0:
             return "runtime_error", "Timeout" if self.status == -signal.SIGXCPU else "Killed"
         verb, content = self.last or ("left", None)
-        error = content if verb == "raised" else "SystemExit"
+        error = content[0] if verb == "raised" else "SystemExit"
         return ("runtime_error", error) if self.status else None
 
     def reply(self):
@@ -1196,14 +1198,17 @@ class Test:
 
 
 def read_reply(reply):
-    """("value", plain data), ("raised", exception's name) or ("opaque", type's name), whatever the
-    candidate wrote."""
+    """("value", plain data), ("raised", [exception's name, its message, names of its class and bases])
+    or ("opaque", type's name), whatever the candidate wrote."""
     try:
         # pack() has long integers in hexadecimal; decimal digits would take quadratic time
         (verb, content), = json.loads(reply, parse_int=lambda digits: int(digits[:20])).items()
+        if verb == "raised":
+            name, message, *bases = content
+            return verb, [error_name(name), str(message), *map(str, bases)]
         return (verb, unpack(content)) if verb == "value" else (verb, error_name(content))
     except Exception:
-        return "raised", "MalformedReply"
+        return "raised", ["MalformedReply", ""]
 
 
 def error_name(name):
@@ -1288,10 +1293,10 @@ class Grader:
     def call_test(self, given, expected):
         arguments = list(map(integer_keys, given)) if isinstance(given, list) else [given]
         test = self.start()
-        verb, content = test.ask(self.tests["fn_name"], arguments, {}) or ("raised", "SystemExit")
+        verb, content = test.ask(self.tests["fn_name"], arguments, {}) or ("raised", ["SystemExit"])
         right = verb == "value" and compare_value(expected, content, self.options["compare"])
         return self.end(test) or (
-            ("runtime_error", content) if verb == "raised" else None if right else WRONG)
+            ("runtime_error", content[0]) if verb == "raised" else None if right else WRONG)
 
     def code_test(self, *_):
         """Execute test_code, with a proxy in place of each function of the program."""
@@ -1311,12 +1316,10 @@ class Grader:
                     return content
                 if last != "raised":
                     raise Ended
-                kind = getattr(builtins, content, None)
-                if not (isinstance(kind, type) and issubclass(kind, Exception)) or \
-                        issubclass(kind, (UnicodeError, StopIteration)):
-                    # one wants more than a text; the other would end a loop of the test's own
-                    kind = type(content, (Exception,), {})
-                raised.append(kind("raised by the program"))
+                own, message, *bases = content
+                base = next((RAISED[base] for base in bases if base in RAISED), Exception)
+                kind = base if base.__name__ == own else type(own, (base,), {})
+                raised.append(kind(message))
                 raise raised[-1]
             return function
 

@@ -268,10 +268,10 @@ def test_plain_data_crosses_unchanged(value):
 
 @pytest.mark.parametrize("reply", [
     b"", b"{", b"[]", b"{}", b'{"value": {"int": "x"}}', b'{"value": {"os": 1}}', b'{"value": {"set": [[]]}}',
-    b'{"value": 1, "x": 2}', b"[" * 100000, b'{"value": {"type": "eval"}}', b"\xff"])
+    b'{"value": 1, "x": 2}', b'{"raised": ["E"]}', b'{"raised": [[], ""]}', b"[" * 100000, b'{"value": {"type": "eval"}}', b"\xff"])
 def test_a_malformed_reply_is_a_runtime_error(reply):
     """Catches an exception of the decoder that leaves the judge: the bytes are the candidate's."""
-    assert sandbox.read_reply(reply) == ("raised", "MalformedReply")
+    assert sandbox.read_reply(reply) == ("raised", ["MalformedReply", ""])
 
 
 def test_millions_of_digits_take_no_quadratic_time():
@@ -526,13 +526,27 @@ def test_threads_in_the_caller_do_not_matter():
         thread.join()
 
 
+RAISES = "try:\n    f(0)\n    assert False\nexcept {}:\n    pass"
+
+
 @pytest.mark.parametrize("tests, code, outcome, error", [
     ("assert f(1) == 2 and helper(a=1) == 1", "def f(x): return x + 1\ndef helper(a): return a", "passed_test", None),
-    ("try:\n    f(0)\n    assert False\nexcept ValueError:\n    pass", "def f(x): raise ValueError", "passed_test", None),
+    (RAISES.format("ValueError"), "def f(x): raise ValueError", "passed_test", None),
     ("try:\n    f(0)\nexcept Exception:\n    pass", "import os\ndef f(x): os._exit(0)", "runtime_error", "SystemExit"),
     ("assert abs(f(1) - 5) < 0.1", "def f(x): return 9\ndef abs(x): return 0", "failed_test", "WrongAnswer"),
     ("assert f(1) != 3", "def f(x): return object()", "failed_test", "WrongAnswer"),
     ("x = [1]\nf(x)\nassert x == [1] and f(x) is None", "def f(x): x.append(2)", "passed_test", None),
+    (RAISES.format("ValueError"), "class Mine(ValueError): pass\ndef f(x): raise Mine('too small')", "passed_test", None),
+    (RAISES.format("ValueError"), "import json\ndef f(x): return json.loads('{')", "passed_test", None),
+    (RAISES.format("ValueError"), "def f(x): return b'\\xff'.decode()", "passed_test", None),
+    (RAISES.format("OSError"), "def f(x): return open('missing')", "passed_test", None),
+    (RAISES.format("LookupError"), "def f(x): raise ValueError", "runtime_error", "ValueError"),
+    (RAISES.format("ValueError"), "class Mine(LookupError): pass\ndef f(x): raise Mine", "runtime_error", "Mine"),
+    ("next(map(f, [1]), None)", "class Mine(StopIteration): pass\ndef f(x): raise Mine", "runtime_error", "Mine"),
+    ("assert f(1)", "def f(x): raise ExceptionGroup('two', [ValueError(), OSError()])", "runtime_error",
+     "ExceptionGroup" if sys.version_info >= (3, 11) else "NameError"),
+    ("try:\n    f(0)\nexcept ValueError as e:\n    assert type(e) == ValueError and 'small' in str(e)",
+     "def f(x): raise ValueError('too small')", "passed_test", None),
     ("assert f(1)", "def f(x): raise AssertionError", "runtime_error", "AssertionError"),
     ("assert all(map(f, [1, 2]))", "def f(x): raise StopIteration", "runtime_error", "StopIteration"),
     ("assert f(lambda: 1)", "def f(x): return True", "failed_test", "WrongAnswer"),
@@ -542,7 +556,8 @@ def test_threads_in_the_caller_do_not_matter():
     ("assert f((4, 'a'), int) == ['a']", "def f(t, kind): return [x for x in t if type(x) is not kind]", "passed_test", None),
     ("assert math.isclose(f(2), 2 ** 0.5)", "def f(x): return x ** 0.5", "passed_test", None)])
 def test_code_runs_on_the_judges_side(tests, code, outcome, error, monkeypatch):
-    """Catches helpers out of reach, a candidate's name in place of Python's, and answers that cannot cross but pass."""
+    """Catches helpers out of reach, a candidate's name in place of Python's, answers that cannot cross but pass, and
+    exceptions that cross without their base classes or their message."""
     monkeypatch.setattr(sandbox, "PATIENCE", 1)
     done, = judge(Problem(1, "", test_code=tests, entry_point="f"), [Program(1, code)], workers=1, time_limit=1.0)
     assert (done.outcome, done.error) == (outcome, error)
