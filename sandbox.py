@@ -1388,6 +1388,8 @@ class Worker:
     def close(self, kill=False):
         if kill:
             self.process.kill()
+        with contextlib.suppress(OSError):  # it is dead
+            self.socket.shutdown(socket.SHUT_RDWR)  # holds for a copy in a fork of the caller, too
         self.socket.close()  # the grader sees the end, ends its cell and leaves
         self.process.wait()
 

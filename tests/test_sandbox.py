@@ -508,6 +508,21 @@ def test_a_busy_machine_changes_no_verdict():
     assert {program.outcome for program in done} == {"passed_test"}
 
 
+def test_a_judge_ends_though_a_fork_of_the_caller_holds_its_sockets():
+    """Catches an exit that waits for a grader which waits for a data loader's process, say, to end."""
+    with Judge(workers=1) as one:
+        list(one.run([(ADD, Program("add", RIGHT))]))
+        grader, (reading, writing) = one.idle[0].process, os.pipe()
+        fork = os.fork()
+        if fork == 0:  # it lives until the test has ended, or after 20 seconds
+            os.close(writing)
+            sandbox.select.select([reading], [], [], 20)
+            os._exit(0)
+        wait, grader.wait = grader.wait, lambda: wait(timeout=10)  # so that the test ends without the mend, too
+    os.close(writing), os.close(reading)
+    assert os.waitpid(fork, 0)[1] == 0 and grader.returncode == 0
+
+
 def test_threads_in_the_caller_do_not_matter():
     """Catches a fork of the caller: a lock held by another thread would be held for ever in the copy."""
     lock, stop = threading.Lock(), threading.Event()
