@@ -1464,8 +1464,10 @@ class Judge:
         if not tests:
             return JUDGE_ERROR, "NoTests", 0, 0, 0
         limit, total = self.options["time_limit"], len(tests["inputs"])
-        # test_code may never end; all else ends by itself, unless the grader fails.
-        seconds = 2 * limit + PATIENCE if tests["kind"] == "code" else 60 + total * (limit + 3)
+        # test_code may never end; all else ends by itself, unless the grader fails or an answer (a
+        # set whose items' hashes are all the same) keeps it busy: it does so at every attempt.
+        code_test, late = tests["kind"] == "code", 0
+        seconds = 2 * limit + PATIENCE if code_test else 60 + total * (limit + 3)
         for _ in range(ATTEMPTS):
             if stopped.is_set():
                 break
@@ -1482,8 +1484,9 @@ class Judge:
                     time.sleep(1)
                     continue
                 worker.close(kill=True)
-                if tests["kind"] == "code" and isinstance(error, TimeoutError):
-                    return "runtime_error", "Timeout", 0, 1, 1
+                late += isinstance(error, TimeoutError)
+                if late == (1 if code_test else ATTEMPTS):
+                    return "runtime_error", "Timeout", 0, 1, total
             finally:
                 if worker:
                     self.busy.remove(worker)

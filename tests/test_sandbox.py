@@ -465,6 +465,31 @@ def test_three_failures_are_a_judge_error(monkeypatch):
     assert (done.outcome, done.error) == ("judge_error", "JudgeFailed")
 
 
+ONE_HASH = """class Numbers(set):
+    def __iter__(self): return (i * (2 ** 61 - 1) for i in range(1, 200000))
+def f(x): return Numbers()"""
+
+
+@pytest.mark.parametrize("code, short_attempts, outcome, error", [
+    (ONE_HASH, 3, "runtime_error", "Timeout"),
+    ("import time\ndef f(x):\n    time.sleep(1.5)\n    return 1", 2, "passed_test", None)])
+def test_an_answer_that_keeps_every_grader_busy_is_the_programs_failure(monkeypatch, code, short_attempts, outcome, error):
+    """Catches a judge_error, which is no reward, for a set of numbers with one hash, which takes hours to build; and a
+    program that is failed for a grader that was slow once or twice."""
+    ask, attempts = sandbox.Worker.ask, []
+
+    def ask_briefly(worker, message, seconds):
+        if worker.problem:  # it has been started, and is given a program
+            attempts.append(1)
+            seconds = 1 if len(attempts) <= short_attempts else seconds
+        return ask(worker, message, seconds)
+
+    monkeypatch.setattr(sandbox.Worker, "ask", ask_briefly)
+    problem = Problem(1, "", input_output={"inputs": [[0]], "outputs": [1], "fn_name": "f"})
+    done, = judge(problem, [Program(1, code)], workers=1)
+    assert (done.outcome, done.error) == (outcome, error)
+
+
 def test_a_grader_that_cannot_start_is_tried_again(monkeypatch):
     """Catches a run that ends because the machine had no process to spare for a moment; where it never has, the
     program has no verdict."""
