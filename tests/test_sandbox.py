@@ -225,6 +225,9 @@ def test_bytes_that_are_not_text_are_only_wrong():
     ("5", 5, False, False), (None, None, True, True), ([None], None, True, True), ([], [], True, True),
     ([], None, False, False), ([1, 2], {1, 2}, False, False), ({"1": 2}, {1: 2}, True, True),
     ([{"1": 2}], {1: 2}, True, True), ({"a": 1}, {"a": 1}, True, True), (0.1, 10 ** 400, False, False),
+    (math.nan, float("nan"), True, False), ([math.nan, 1.0], [float("nan"), 1], True, False), (math.nan, 1.0, False, False),
+    (1.0, math.nan, False, False), (1.5e301, 1.5e301 * (1 + 1e-9), True, False), (1.5e301, 15 * 10 ** 300, True, False),
+    (1.7e308, 10 ** 309, False, False), (-1.7e308, 1.7e308, False, False), (1.5e301, math.inf, False, False),
     ({"1": 2}, {"1": 2}, True, False), ({"00": 2, "01": 1}, {"00": 2, "01": 1}, True, False),
     ([{"1": 2}, {"2": 1}], [{1: 2}, {2: 1}], True, False), ({"a": {"1": 2}}, {"a": {1: 2}}, True, False),
     ({"1": 2, "a": 3}, {1: 2, "a": 3}, True, False), ({"0.5": 2}, {0.5: 2}, True, False), ({"01": 2}, {1: 2}, False, True),
@@ -264,6 +267,13 @@ def test_plain_data_crosses_unchanged(value):
     """Catches tuples that become lists, integer keys that become text, and long integers that take minutes."""
     copy = unpack(json.loads(json.dumps(pack(value))))
     assert copy == value and type(copy) is type(value)
+
+
+def test_a_numpy_scalar_is_its_number():
+    """Catches a long double, whose item() is a long double again, and so on for ever."""
+    np = pytest.importorskip("numpy")
+    values = [pack(value) for value in (np.longdouble(1.5), np.float32(0.5), np.int8(3), np.bool_(True), np.array(7))]
+    assert list(zip(values, map(type, values))) == [(1.5, float), (0.5, float), (3, int), (True, bool), (7, int)]
 
 
 @pytest.mark.parametrize("reply", [
