@@ -145,10 +145,11 @@ def run_main(main):
         print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        if error.filename is None:  # none of the user's files
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if error.filename is None and not full:  # none of the user's files
             raise
-        print(f"{os.path.basename(sys.argv[0])}: {error.filename}: {error.strerror}; "
-              "check the path", file=sys.stderr)
+        print(f"{os.path.basename(sys.argv[0])}: {error.filename or 'cannot write'}: "
+              f"{error.strerror}; {'make room' if full else 'check the path'}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("\nstopped; the same command continues from here", file=sys.stderr)
@@ -244,8 +245,10 @@ def read_jsonl(path):
                 complaint, row = "not a JSON object", None
                 try:
                     row = json.loads(line)
-                except ValueError as error:
-                    complaint = f"not valid JSON ({error})"
+                    if b"\\ud" in line.lower():  # half a character, maybe, that no file can hold
+                        json.dumps(row, ensure_ascii=False).encode()
+                except (ValueError, RecursionError) as error:
+                    complaint, row = f"not valid JSON ({error})", None
                 if not isinstance(row, dict):
                     raise UserError(f"{path}, line {number}: {complaint}; mend or delete the line")
                 yield number, row
@@ -272,9 +275,14 @@ def _from_row(record_type, row, where, required):
         if row.get(key) is None:
             kind = record_type.__name__.lower()
             raise UserError(f"{where}: no \"{key}\"; every {kind} needs one")
-    names = {field.name for field in dataclasses.fields(record_type)} - {"extra"}
-    known = {key: value for key, value in row.items() if key in names and value is not None}
-    extra = {key: value for key, value in row.items() if key not in names}
+    types = {field.name: field.type for field in dataclasses.fields(record_type)[:-1]}  # not extra
+    known = {key: value for key, value in row.items() if key in types and value is not None}
+    extra = {key: value for key, value in row.items() if key not in types}
+    for key, value in known.items():
+        if not isinstance(value, types[key]):
+            name = getattr(types[key], "__name__", types[key])
+            raise UserError(f"{where}: \"{key}\" must be {name} and is {type(value).__name__}; "
+                            "mend or delete the line")
     return record_type(**known, extra=extra)
 
 
@@ -288,13 +296,16 @@ def to_row(record):
 def _check_tests(where, key, tests):
     if not tests:
         return None
-    inputs, outputs = (tests.get(name) if isinstance(tests, dict) else None
-                       for name in ("inputs", "outputs"))
+    inputs, outputs, name = (tests.get(key) for key in ("inputs", "outputs", "fn_name"))
     if not isinstance(inputs, list) or not isinstance(outputs, list):
         raise UserError(f"{where}: {key} needs two lists, \"inputs\" and \"outputs\"")
     if len(inputs) != len(outputs):
         raise UserError(f"{where}: {key} has {len(inputs)} inputs and {len(outputs)} outputs; "
                         "they must pair up")
+    if not isinstance(name or "", str) or \
+            not name and any(item is None or isinstance(item, dict) for item in inputs + outputs):
+        raise UserError(f"{where}: {key} needs strings or lists of lines, or the name of a function "
+                        "as its \"fn_name\"; mend or delete the line")
     return tests
 
 
@@ -315,14 +326,12 @@ def read_problems(path):
             if isinstance(row.get(key), str):
                 try:
                     row[key] = json.loads(row[key]) if row[key].strip() else None
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise UserError(f"{where}: {key} should hold JSON and does not ({error}); "
                                     "mend or delete the line") from None
         problem = _from_row(Problem, row, where, ("problem_id", "question"))
-        if not (isinstance(problem.question, str) and isinstance(problem.solutions, list)
-                and all(isinstance(code, str) for code in problem.solutions)):
-            raise UserError(f"{where}: \"question\" must be a string and \"solutions\" a list of "
-                            "programs; mend or delete the line")
+        if not all(isinstance(code, str) for code in problem.solutions):
+            raise UserError(f"{where}: \"solutions\" must be a list of programs; mend the line")
         problem.input_output = _check_tests(where, "input_output", problem.input_output)
         problem.example_tests = _check_tests(where, "example_tests", problem.example_tests)
         if str(problem.problem_id) in problems:
@@ -343,8 +352,8 @@ def read_programs(path, problems=None):
         if problems is not None and "task_id" in row and "problem_id" not in row:
             row = _from_sample(row, problems)
         program = _from_row(Program, row, where, ("problem_id", "code"))
-        if not isinstance(program.code, str):
-            raise UserError(f"{where}: the program is not a string; mend or delete the line")
+        if not all(isinstance(token, int) and token >= 0 for token in program.tokens or ()):
+            raise UserError(f"{where}: \"tokens\" must be a list of token ids; mend the line")
         if program.outcome not in (None, JUDGE_ERROR, *(outcome.label for outcome in Outcome)):
             raise UserError(f"{where}: there is no outcome {program.outcome!r}; judge the programs "
                             "with evaluate.py")

