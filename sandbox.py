@@ -394,7 +394,8 @@ def append_record(file, record):
 
 
 def open_to_continue(path):
-    """Open a JSONL output to append to. A last line that a killed run left torn is cut off first.
+    """Open a JSONL output to append to. A last line that a killed run left torn is cut off first;
+    any other end without a line break is somebody else's, who would lose it.
 
     Returns (file opened for binary appending, number of whole lines already there).
     """
@@ -403,6 +404,12 @@ def open_to_continue(path):
     file.seek(0)
     data = file.read()
     whole = data.rfind(b"\n") + 1
+    ours = b'{"'.startswith(data[whole:whole + 2])  # nothing, or the beginning of a record
+    with contextlib.suppress(ValueError, TypeError):  # all but the line break: what we always write
+        ours = not {"tests_total", "step"}.isdisjoint(json.loads(data[whole:]))
+    if not ours:
+        raise UserError(f"{path}: its last line has no line break and was not written by a run that "
+                        "was stopped; add one, or choose another --out")
     file.truncate(whole)
     file.seek(0, os.SEEK_END)
     return file, data[:whole].count(b"\n")
@@ -420,6 +427,8 @@ def in_parts(path, starts, write):
         write(0, starts[-1], path)
         return
     parts = [f"{path}.part-{i:06d}" for i in range(len(starts) - 1)]
+    if RANK == 0:
+        open_to_continue(path)[0].close()  # refuses a file that is not ours, which is replaced below
     done = _lines(path)
     if len(done) < starts[-1]:
         for i in range(RANK, len(parts), WORLD_SIZE):
@@ -436,10 +445,11 @@ def in_parts(path, starts, write):
                         time.sleep(0.1)
                     file.writelines(lines)
             os.replace(path + ".tmp", path)
+    elif RANK == 0:
+        write(0, starts[-1], path)  # finds nothing to do, or that these are not the lines asked for
     if RANK == 0:
-        for part in parts:
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(part)
+        for part in glob.glob(glob.escape(path) + ".part-*"):
+            os.remove(part)
 
 
 def _lines(path):

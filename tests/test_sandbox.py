@@ -193,23 +193,41 @@ def test_a_torn_last_line_is_cut_off_and_the_run_continues(tmp_path):
     path = str(tmp_path / "out.jsonl")
     file, count = open_to_continue(path)
     append_record(file, Program(1, "a = 1"))
-    file.write(b'{"problem_id": 2, "co')
-    file.close()
-    file, count = open_to_continue(path)
-    assert count == 1
+    for torn in (b"{", b'{"problem_id": 2, "co', json.dumps(to_row(Program(2, "b"))).encode()):
+        file.write(torn)
+        file.close()
+        file, count = open_to_continue(path)
+        assert count == 1
     append_record(file, Program(3, "c"))
     file.close()
     assert [program.problem_id for program in read_programs(path)] == [1, 3]
 
 
+@pytest.mark.parametrize("end", ['{"problem_id": 2, "code": ""}', "my notes", "}", "[1, 2", "5"])
+def test_the_end_of_a_file_that_is_not_ours_is_kept(tmp_path, monkeypatch, end):
+    """Catches a last line without a line break that is cut off a file given as --out by mistake."""
+    path = tmp_path / "notes"
+    path.write_text("a line\n" + end)
+    with pytest.raises(UserError, match="notes: its last line has no line break .* choose another --out"):
+        open_to_continue(str(path))
+    monkeypatch.setattr(sandbox, "WORLD_SIZE", 2)
+    with pytest.raises(UserError, match="notes: its last line has no line break"):
+        sandbox.in_parts(str(path), [0, 2], lambda *_: None)
+    assert path.read_text() == "a line\n" + end
+
+
 def test_a_file_in_parts_is_that_of_one_process(tmp_path, monkeypatch):
     """Catches a line that is lost, doubled or out of place. Seven lines in parts of three: one process
     was stopped in line 5; the second of two makes part 1, of which it has lines 3 and 4; the first
-    makes parts 0 and 2 and joins them. A last one finds nothing to do."""
-    path, made = str(tmp_path / "out.jsonl"), []
+    makes parts 0 and 2 and joins them. A last one finds nothing to do, but the lines are looked at, and
+    those that are too many, and what a killed process left beside them."""
+    path, made, looked_at = str(tmp_path / "out.jsonl"), [], []
 
     def write(first, last, name):
         file, done = open_to_continue(name)
+        looked_at.append(name)
+        if done > last - first:
+            raise UserError("too many")
         with file:
             for number in range(first + done, last):
                 made.append(number)
@@ -223,13 +241,20 @@ def test_a_file_in_parts_is_that_of_one_process(tmp_path, monkeypatch):
         return list(made)
 
     with open(path, "w") as file:
-        file.write("0\n1\n2\n3\n4\n5")  # torn
+        file.write('0\n1\n2\n3\n4\n{"n')  # torn
     assert run(1, 2) == [5]
     assert run(0, 2) == [6]
     with open(path) as file:
         assert file.read() == "0\n1\n2\n3\n4\n5\n6\n"
     assert os.listdir(tmp_path) == ["out.jsonl"]
-    assert run(0, 1) == run(1, 2) == run(0, 2) == []
+    (tmp_path / "out.jsonl.part-000001.tmp").touch()
+    looked_at.clear()
+    assert run(1, 2) == run(0, 2) == run(0, 1) == [] and looked_at == [path, path]
+    assert os.listdir(tmp_path) == ["out.jsonl"]
+    with open(path, "a") as file:
+        file.write("7\n")
+    with pytest.raises(UserError, match="too many"):
+        run(0, 2)
 
 
 # --- comparison -----------------------------------------------------------------------------------
