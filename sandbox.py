@@ -955,8 +955,9 @@ def run_cell(grader, scratch, options):
             module = types.ModuleType("__main__" if kind == "stdin" else "solution")
             sys.modules.pop("solution", None)
             sys.modules["__main__"] = sys.modules[module.__name__] = module
-            if kind != "stdin" or apps:
-                module.__builtins__ = builtin_names  # found where Python's own names are
+            # Customary names are found where Python's own are.
+            module.__builtins__ = builtin_names if kind != "stdin" or apps else builtins
+            module.__file__ = "solution.py"
             compiled = refusal = None
             try:
                 compiled = compile_program(code, apps)

@@ -679,9 +679,11 @@ def test_code_runs_on_the_judges_side(tests, code, outcome, error, monkeypatch):
 @pytest.mark.parametrize("first_line", [
     "import io, sys; sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')",
     "import sys; sys.stdout.reconfigure(encoding='utf-8', line_buffering=True)",
+    "import os; os.path.dirname(os.path.abspath(__file__)); input = __builtins__.input",
     "import resource; resource.setrlimit(resource.RLIMIT_STACK, (2 ** 28, -1))"])
 def test_customary_first_lines_work(first_line):
-    """Catches a stdout that takes itself for a file, and a limit on the stack that cannot be raised."""
+    """Catches a stdout that takes itself for a file, a module that lacks what a script has, and a limit on the stack
+    that cannot be raised."""
     if "RLIMIT" in first_line and resource.getrlimit(resource.RLIMIT_STACK)[1] != resource.RLIM_INFINITY:
         pytest.skip("the stack of this process is limited")
     assert judge(ADD, [Program("add", f"{first_line}\n{RIGHT}")], workers=1)[0].error is None
