@@ -54,9 +54,10 @@ programs time out.
 
 Rules that are not obvious: unseeded `random` starts from the same state in each test. Returned
 values are judged as plain data: tuples are lists, a numpy scalar is its number, a view of a dict's
-keys is a set, 1 == True == 1.0; all else (a generator, range, array, instance) equals nothing:
-failed_test. In `test_code`, a name that neither Python nor PREAMBLE has is the program's function;
-a test that needs an instance of the program's own class fails (MBPP 367, 601 and 927).
+keys is a set, a dict's keys are text where JSON has made them so, nan answers nan, 1 == True == 1.0;
+all else (a generator, range, array, instance) equals nothing: failed_test. In `test_code`, a name
+that neither Python nor PREAMBLE has is the program's function; a test that needs an instance of the
+program's own class fails (MBPP 367, 601 and 927).
 """
 import argparse
 import ast
@@ -141,19 +142,19 @@ def run_main(main):
     line on stderr and exit status 2, Ctrl-C is 130."""
     try:
         main()
+        return
     except UserError as error:
-        print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
-        sys.exit(2)
+        complaint = error
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if error.filename is None and not full:  # none of the user's files
+        remedy = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the path"
+        if error.filename is None and remedy != "make room":  # none of the user's files
             raise
-        print(f"{os.path.basename(sys.argv[0])}: {error.filename or 'cannot write'}: "
-              f"{error.strerror}; {'make room' if full else 'check the path'}", file=sys.stderr)
-        sys.exit(2)
+        complaint = f"{error.filename or 'cannot write'}: {error.strerror}; {remedy}"
     except KeyboardInterrupt:
         print("\nstopped; the same command continues from here", file=sys.stderr)
         sys.exit(130)
+    print(f"{os.path.basename(sys.argv[0])}: {complaint}", file=sys.stderr)
+    sys.exit(2)
 
 
 # --- outcomes and rewards -------------------------------------------------------------------------
@@ -242,7 +243,7 @@ def read_jsonl(path):
             for number, line in enumerate(file, 1):
                 if not line.strip():
                     continue
-                complaint, row = "not a JSON object", None
+                complaint = "not a JSON object"
                 try:
                     row = json.loads(line)
                     if b"\\ud" in line.lower():  # half a character, maybe, that no file can hold
@@ -288,7 +289,7 @@ def _from_row(record_type, row, where, required):
 
 def to_row(record):
     """A record as the dict that goes to disk, unknown keys included."""
-    row = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    row = dict(vars(record))
     extra = row.pop("extra")
     return {**row, **extra}
 
@@ -304,8 +305,8 @@ def _check_tests(where, key, tests):
                         "they must pair up")
     if not isinstance(name or "", str) or \
             not name and any(item is None or isinstance(item, dict) for item in inputs + outputs):
-        raise UserError(f"{where}: {key} needs strings or lists of lines, or the name of a function "
-                        "as its \"fn_name\"; mend or delete the line")
+        raise UserError(f"{where}: {key} needs strings or lists of lines, or a function's name as "
+                        "\"fn_name\"; mend or delete the line")
     return tests
 
 
@@ -394,8 +395,7 @@ def append_record(file, record):
 
 
 def open_to_continue(path):
-    """Open a JSONL output to append to. A last line that a killed run left torn is cut off first;
-    any other end without a line break is somebody else's, who would lose it.
+    """Open a JSONL output to append to. A last line that a killed run left torn is cut off first.
 
     Returns (file opened for binary appending, number of whole lines already there).
     """
@@ -408,8 +408,8 @@ def open_to_continue(path):
     with contextlib.suppress(ValueError, TypeError):  # all but the line break: what we always write
         ours = not {"tests_total", "step"}.isdisjoint(json.loads(data[whole:]))
     if not ours:
-        raise UserError(f"{path}: its last line has no line break and was not written by a run that "
-                        "was stopped; add one, or choose another --out")
+        raise UserError(f"{path}: its last line has no line break and is not the beginning of a "
+                        "record; add one, or choose another --out")
     file.truncate(whole)
     file.seek(0, os.SEEK_END)
     return file, data[:whole].count(b"\n")
@@ -418,17 +418,17 @@ def open_to_continue(path):
 def in_parts(path, starts, write):
     """Write the lines of `path`: here, or, under torchrun, a share in each process.
 
-    write(first, last, path) writes the lines first .. last - 1, or continues them. starts: the lines
-    at which the parts begin, and how many lines there are in all. A part goes into a file of its own
-    beside `path`; process 0 waits for all and joins them. What the parts are does not depend on the
-    number of processes, so that a killed run can be continued with any.
+    write(first, last, path) writes the lines first .. last - 1, or continues them. starts: the
+    lines at which the parts begin, and how many lines there are in all. A part goes into a file of
+    its own beside `path`; process 0 waits for all and joins them. What the parts are does not
+    depend on the number of processes, so that a killed run can be continued with any.
     """
     if WORLD_SIZE == 1 and not glob.glob(glob.escape(path) + ".part-*"):
         write(0, starts[-1], path)
         return
     parts = [f"{path}.part-{i:06d}" for i in range(len(starts) - 1)]
     if RANK == 0:
-        open_to_continue(path)[0].close()  # refuses a file that is not ours, which is replaced below
+        open_to_continue(path)[0].close()  # refuses a file of somebody else's: it is replaced below
     done = _lines(path)
     if len(done) < starts[-1]:
         for i in range(RANK, len(parts), WORLD_SIZE):
@@ -454,11 +454,9 @@ def in_parts(path, starts, write):
 
 def _lines(path):
     """The whole lines of a file; none where there is no file."""
-    try:
-        with open(path, "rb") as file:
-            return [line for line in file if line.endswith(b"\n")]
-    except FileNotFoundError:
-        return []
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        return [line for line in file if line.endswith(b"\n")]
+    return []
 
 
 # --- comparison: what the tests expect against what the program gave ------------------------------
@@ -527,8 +525,8 @@ def _same_value(expected, got):
         if not isinstance(got, dict) or len(got) != len(expected):  # two keys may become one, below
             return False
         if got.keys() != expected.keys():  # JSON has text for keys; a long integer's takes for ever
-            got = {json.dumps(key) if isinstance(key, (int, float)) and abs(key) < 1e300 else key: item
-                   for key, item in got.items()}
+            got = {json.dumps(key) if isinstance(key, (int, float)) and abs(key) < 1e300 else key:
+                   item for key, item in got.items()}
         return expected.keys() == got.keys() and \
             all(_same_value(item, got[key]) for key, item in expected.items())
     if isinstance(expected, float) and isinstance(got, (int, float)):
@@ -806,11 +804,8 @@ def descendants(pid):
     found = [pid]
     for parent in found:
         for path in glob.glob(f"/proc/{parent}/task/*/children"):
-            try:
-                with open(path) as file:
-                    found += map(int, file.read().split())
-            except OSError:  # it is gone
-                pass
+            with contextlib.suppress(OSError), open(path) as file:  # it may be gone
+                found += map(int, file.read().split())
     return found[1:]
 
 
@@ -878,10 +873,8 @@ def run_keeper(control, cell_socket, numpy, options):
     """Between the nursery and one cell: makes its namespaces and waits until the grader hangs up
     or is dead; then ends all that lives in the cell."""
     if numpy:
-        try:
+        with contextlib.suppress(ImportError):  # not installed: the program's own import will fail
             exec("import numpy, numpy as np", CUSTOMARY)
-        except ImportError:  # it is not installed: the program's own import will fail
-            pass
     if options["namespaces"]:
         enter_namespaces()
     scratch = SCRATCH if options["namespaces"] else tempfile.mkdtemp(prefix="sandbox-")
@@ -891,15 +884,13 @@ def run_keeper(control, cell_socket, numpy, options):
     cell_socket.close()
     control.recv(1)
     os.kill(pid, signal.SIGKILL)
-    try:
+    with contextlib.suppress(ChildProcessError):
         while True:
             if not options["namespaces"]:
                 for left in descendants(os.getpid()):
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(left, signal.SIGKILL)
             os.wait()
-    except ChildProcessError:
-        pass
     if scratch != SCRATCH:  # trees of any depth, without rights, with links that are not followed
         for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
             subprocess.run([*command, scratch], stderr=subprocess.DEVNULL)
@@ -912,12 +903,10 @@ def confine(scratch, options):
     if options["namespaces"]:
         nosuid_nodev_noexec = 0xe
         LIBC.mount(b"proc", b"/proc", b"proc", nosuid_nodev_noexec, b"hidepid=2")
-        try:
+        with contextlib.suppress(OSError):
             with open("/proc/sys/kernel/pid_max", "w") as file:
                 file.write(PID_MAX)  # since Linux 6.14 each pid namespace has its own
             limited = True
-        except OSError:
-            pass
     set_limit(resource.RLIMIT_AS, memory_of("self")[0] + options["memory"])
     set_limit(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
     restrict_files(scratch)
@@ -1021,7 +1010,7 @@ def run_test(compiled, kind, module, streams, seconds, leave=os._exit):
     except BaseException as error:
         status, raised = 1, type(error).__name__
     for stream in (getattr(sys, "stdout", stdout), stdout):
-        try:
+        with contextlib.suppress(BaseException):  # of a closed stream, say: Python only reports it
             if "threading" in sys.modules:
                 sys.modules["threading"]._shutdown()  # waits for the threads that are no daemons
             atexit._run_exitfuncs()
@@ -1029,8 +1018,6 @@ def run_test(compiled, kind, module, streams, seconds, leave=os._exit):
             for name in reversed(list(module.__dict__)):  # a file that nobody closed is written out
                 module.__dict__.pop(name, None)
             stream.flush()
-        except BaseException:  # it is closed, or an exit function fails: Python only reports it
-            pass
     if raised:
         os.write(3, frame({"raised": [raised, ""]}))
     leave(status & 255)
@@ -1101,10 +1088,8 @@ class Cell:
 
     def close(self):
         """End it; return when nothing of it is left."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.control.shutdown(socket.SHUT_WR)
         self.control.recv(1)
         self.control.close(), self.socket.close(), os.close(self.scratch)
@@ -1130,11 +1115,9 @@ class Test:
         for end in self.kept:
             os.set_blocking(end, False)
         theirs = [source, out, err, wire.detach()]
-        try:
+        with contextlib.suppress(OSError):  # if the cell has died, pump() will find out
             socket.send_fds(cell.socket, [b"!"], theirs)
             send(cell.socket, program if program is not cell.program else None)
-        except OSError:  # the cell died; pump() will find out
-            pass
         for end in theirs:
             os.close(end)
         cell.program = program
@@ -1219,7 +1202,7 @@ class Test:
 
 
 def read_reply(reply):
-    """("value", plain data), ("raised", [exception's name, its message, names of its class and bases])
+    """("value", plain data), ("raised", [exception's name, message, names of its class and bases])
     or ("opaque", type's name), whatever the candidate wrote."""
     try:
         # pack() has long integers in hexadecimal; decimal digits would take quadratic time
@@ -1485,9 +1468,9 @@ class Judge:
         if not tests:
             return JUDGE_ERROR, "NoTests", 0, 0, 0
         limit, total = self.options["time_limit"], len(tests["inputs"])
-        # test_code may never end; all else ends by itself, unless the grader fails or an answer (a
-        # set whose items' hashes are all the same) keeps it busy: it does so at every attempt.
-        code_test, late = tests["kind"] == "code", 0
+        # test_code may never end; all else ends by itself, unless the grader fails, or an answer (a
+        # set of items with one hash) keeps it busy: it does so at every attempt.
+        late, code_test = 0, tests["kind"] == "code"
         seconds = 2 * limit + PATIENCE if code_test else 60 + total * (limit + 3)
         for _ in range(ATTEMPTS):
             if stopped.is_set():
@@ -1526,8 +1509,7 @@ class Judge:
 def judge(problem, programs, **options):
     """Judge programs for one problem; returns judged copies in order. The options are Judge's."""
     with Judge(**options) as one:
-        judged = dict(one.run((problem, program) for program in programs))
-    return [judged[index] for index in range(len(judged))]
+        return [judged for _, judged in sorted(one.run((problem, program) for program in programs))]
 
 
 def tests_of(problem, which):
