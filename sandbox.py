@@ -54,7 +54,7 @@ programs time out.
 
 Rules that are not obvious: unseeded `random` starts from the same state in each test. Returned
 values are judged as plain data: tuples are lists, a numpy scalar is its number, a view of a dict's
-keys is a set, a dict's keys are text where JSON has made them so, nan answers nan, 1 == True == 1.0;
+keys is a set, a dict's keys are text where JSON made them text, nan answers nan, 1 == True == 1.0;
 all else (a generator, range, array, instance) equals nothing: failed_test. In `test_code`, a name
 that neither Python nor PREAMBLE has is the program's function; a test that needs an instance of the
 program's own class fails (MBPP 367, 601 and 927).
@@ -297,7 +297,7 @@ def to_row(record):
 def _check_tests(where, key, tests):
     if not tests:
         return None
-    inputs, outputs, name = (tests.get(key) for key in ("inputs", "outputs", "fn_name"))
+    inputs, outputs, name = map(tests.get, ("inputs", "outputs", "fn_name"))
     if not isinstance(inputs, list) or not isinstance(outputs, list):
         raise UserError(f"{where}: {key} needs two lists, \"inputs\" and \"outputs\"")
     if len(inputs) != len(outputs):
