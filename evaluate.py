@@ -32,8 +32,9 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from sandbox import (JUDGE_ERROR, RANK, Judge, Outcome, UserError, append_record, in_parts,
-                     make_parser, open_to_continue, read_problems, read_programs, run_main, whole)
+from sandbox import (JUDGE_ERROR, RANK, Judge, Outcome, UserError, append_record, check_out,
+                     in_parts, make_parser, number, open_to_continue, read_problems, read_programs,
+                     run_main, whole)
 
 # The Hugging Face package `evaluate` has the same name as this file; nothing here depends on it.
 
@@ -359,7 +360,7 @@ def parse_args(argv=None):
                    help="the hidden tests, or those that the statement shows")
     g.add_argument("--compare", choices=["strict", "apps"], default="strict",
                    help="comparison of outputs; apps is the original harness' lenient one")
-    g.add_argument("--time-limit", type=float, default=4.0, metavar="SECONDS",
+    g.add_argument("--time-limit", type=number(0.01), default=4.0, metavar="SECONDS",
                    help="wall time of one test")
     g.add_argument("--memory-mb", type=whole(1), default=1024, metavar="MB",
                    help="memory of one program with all its processes")
@@ -411,8 +412,6 @@ def check_k(ks, programs):
 
 def main(argv=None):
     args = parse_args(argv)
-    if not args.time_limit > 0:
-        raise UserError(f"--time-limit {args.time_limit}: must be more than 0")
     if args.plot and os.path.splitext(args.plot)[1] not in (".png", ".pdf", ".svg"):
         raise UserError(f"--plot {args.plot}: the name must end in .png, .pdf or .svg")
     if bool(args.table) == bool(args.programs and args.out):
@@ -428,10 +427,11 @@ def main(argv=None):
         print_table(problems, summaries, args.k)
     else:
         programs = [program for path in args.programs for program in read_programs(path, problems)]
+        for program in programs:
+            program.extra.pop("example_passed", None)  # of an earlier judging
         if not programs:
             raise UserError(f"{' '.join(args.programs)}: no programs in it; run sample.py first")
-        if os.path.abspath(args.out) in map(os.path.abspath, [args.problems, *args.programs]):
-            raise UserError(f"--out {args.out} is one of the inputs; choose another --out")
+        check_out(args.out, [args.problems, *args.programs])
         check_k(args.k, programs)
         settings = {"tests": args.tests, "compare": args.compare, "time_limit": args.time_limit,
                     "memory_mb": args.memory_mb, "all_tests": args.all_tests}

@@ -31,9 +31,11 @@ In shapes, here and in every other stage: B batch, S prompt length, T program le
 import argparse
 import atexit
 import difflib
+import functools
 import glob
 import itertools
 import json
+import math
 import os
 import re
 import shutil
@@ -42,6 +44,7 @@ import sysconfig
 import time
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import torch
@@ -53,7 +56,7 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import (AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer,
                           DynamicCache, EncoderDecoderCache, PreTrainedModel)
 
-from sandbox import (RANK, WORLD_SIZE, UserError, fraction, make_parser, open_to_continue,
+from sandbox import (RANK, WORLD_SIZE, UserError, fraction, make_parser, number, open_to_continue,
                      read_jsonl, read_problems, read_programs, run_main, whole)
 
 transformers.utils.logging.set_verbosity_error()
@@ -102,7 +105,7 @@ def encode_prompt(tokenizer, problem, max_source, program=None):
     keep = len(question)
     while len(ids) > max_source and keep > 0:
         keep = max(0, keep - (len(ids) - max_source))
-        ids = encode(tokenizer.decode(question[:keep], skip_special_tokens=True))
+        ids = encode(decode_program(tokenizer, question[:keep]))
     return ids[-max_source:]
 
 
@@ -175,13 +178,14 @@ def corpus_texts(paths):
     """
     standard = sysconfig.get_paths()["stdlib"]
     for path in paths or [standard]:
-        if os.path.isfile(path):
+        if not os.path.isdir(path):
             for number, row in read_jsonl(path):
-                text = row.get("code") or row.get("content") or row.get("text")
+                text = next((row[key] for key in ("code", "content", "text") if key in row), None)
                 if not isinstance(text, str):
                     raise UserError(f"{path}, line {number}: no code, content or text in it; a corpus "
                                     f"needs one of them in every row")
-                yield text
+                if text.strip():
+                    yield text
         skip = (("site-packages", "dist-packages", "test", "tests", "idle_test", "lib2to3")
                 if path == standard else ())
         for name in sorted(glob.glob(os.path.join(path, "**", "*.py"), recursive=True)):
@@ -214,11 +218,11 @@ def train_tokenizer(texts, vocab_size):
         additional_special_tokens=sentinels)
 
 
-def tokenize_corpus(paths, tokenizer, out):
+def tokenize_corpus(paths, tokenizer, out, anew):
     """Tokenize the corpus once, text by text, into a memory-mapped file:
-    (ids of all texts, start of each text)."""
+    (ids of all texts, start of each text). `anew`: what is there may be of another tokenizer."""
     ids, starts = os.path.join(out, "corpus.ids"), os.path.join(out, "corpus.starts.npy")
-    if RANK == 0 and not os.path.exists(starts):
+    if RANK == 0 and (anew or not os.path.exists(starts)):
         ends = [0]
         with open(ids, "wb") as file:
             for text in corpus_texts(paths):
@@ -275,17 +279,27 @@ def msp_pair(window, sentinels, rng, corruption=0.15, mean_span=3):
 
 # --- data: the pairs of each task -----------------------------------------------------------------
 
+@functools.cache  # a program is often sampled more than once
 def nearest_solution(code, solutions):
     """The ground truth that needs the fewest edits (difflib's ratio) from a failed program."""
-    return max(solutions, key=lambda solution: difflib.SequenceMatcher(
-        None, code, solution, autojunk=False).ratio())
+    matcher, most = difflib.SequenceMatcher(None, "", code, autojunk=False), -1.0
+    for solution in solutions:
+        matcher.set_seq1(solution)
+        # two upper bounds, which take less time
+        if min(matcher.real_quick_ratio(), matcher.quick_ratio()) > most and matcher.ratio() > most:
+            nearest, most = solution, matcher.ratio()
+    return nearest
 
 
 def make_pairs(args, tokenizer):
     """(a function of an epoch's number that returns its (source, target) pairs, held-out pairs)."""
     if args.task in ("ntp", "msp"):
-        ids, starts = tokenize_corpus(args.corpus, tokenizer, args.out)
+        ids, starts = tokenize_corpus(args.corpus, tokenizer, args.out, anew=args.init == "mini"
+                                      and not newest_checkpoint(args.out))
         sentinels = [tokenizer.convert_tokens_to_ids(f"<extra_id_{i}>") for i in range(100)]
+        if args.task == "msp" and len(set(sentinels)) < len(sentinels):
+            raise UserError(f"the tokenizer of {args.init} has no sentinels <extra_id_0> to "
+                            f"<extra_id_99>, which --task msp needs; use one that has, as T5's")
         files = np.flatnonzero(np.diff(starts) >= 10)
         held = split(len(files), args.held_out)
         if len(files) == 0 or held.all():
@@ -300,7 +314,7 @@ def make_pairs(args, tokenizer):
                 return [msp_pair(window, sentinels, rng) for window in windows]
             return [ntp_pair(window, args.max_source, args.max_target, rng) for window in windows]
 
-        return (lambda epoch: pairs(files[~held], 64 * args.batch_size, epoch),
+        return (lambda epoch: pairs(files[~held], 16 * args.batch_size, epoch),
                 pairs(files[held], 2 * args.batch_size, 0) if held.any() else [])
 
     problems = read_problems(args.problems)
@@ -321,13 +335,15 @@ def make_pairs(args, tokenizer):
         target = (nearest_solution if args.repair_target == "nearest" else
                   lambda code, solutions: solutions[rng.integers(len(solutions))])
         rows = [(problems[program.key], program,
-                 target(program.code, problems[program.key].solutions)) for program in failed]
+                 target(program.code, tuple(problems[program.key].solutions))) for program in failed]
     held = dict(zip([problem.problem_id for problem in solved], split(len(solved), args.held_out)))
     learned, held_out = [], []
     for problem, program, solution in rows:
         pair = (encode_prompt(tokenizer, problem, args.max_source, program),
                 encode_program(tokenizer, solution, args.max_target))
         (held_out if held[problem.problem_id] else learned).append(pair)
+    if not learned:
+        raise UserError("--held-out leaves nothing to learn from; give a smaller share")
     return (lambda epoch: learned), held_out
 
 
@@ -344,7 +360,7 @@ def load_model(name, device, positions=0, vocab_texts=None):
     name; `positions`: how many tokens of prompt and program it will have to read."""
     # on a CPU PyTorch's fused attention is the slower one, in bfloat16 by far
     attention = "eager" if device.type == "cpu" else None
-    if name == "mini":
+    if name == "mini" and vocab_texts:
         tokenizer = train_tokenizer(vocab_texts, vocab_size=2048)
         config = transformers.T5Config(
             vocab_size=len(tokenizer), d_model=128, d_kv=32, d_ff=512, num_layers=3,
@@ -374,6 +390,9 @@ def load_model(name, device, positions=0, vocab_texts=None):
         if limit < positions:
             raise UserError(f"{name} reads at most {limit} tokens, prompt and program together; "
                             f"lower --max-source or --max-target")
+    if tokenizer.eos_token is None:
+        raise UserError(f"the tokenizer of {name} has no end-of-sequence token, by which a program ends; "
+                        f"use a model that has one")
     if tokenizer.pad_token is None:  # GPT-2 has none; padding is masked, so any token will do
         tokenizer.pad_token = tokenizer.eos_token
     for config in (model.config, model.generation_config):  # a program ends as it was trained to
@@ -386,14 +405,15 @@ def pick_device(name):
     own card."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError("no CUDA device here; leave --device out or give --device cpu")
-    if name == "cuda" and WORLD_SIZE > 1:
-        name = f"cuda:{os.environ['LOCAL_RANK']}"
-    try:
-        return torch.device(name)
-    except RuntimeError:
-        raise UserError(f"no device {name!r}; give --device auto, cpu, cuda or cuda:N") from None
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise UserError(f"no device {name!r}; give --device auto, cpu, cuda or cuda:N")
+    if name.startswith("cuda"):
+        if name == "cuda":
+            name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+        if int(name[5:]) >= torch.cuda.device_count():
+            raise UserError(f"no CUDA device {name[5:]} here; leave --device out or give --device cpu")
+        torch.cuda.set_device(int(name[5:]))  # whose random state is saved
+    return torch.device(name)
 
 
 def autocast(device, decoding=False):
@@ -504,7 +524,10 @@ def optimizer_step(model, optimizer, step, args):
     """One step of AdamW with the gradients that are there, at most 1 long, at the schedule's rate."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(step, args)
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    if not math.isfinite(norm.full_tensor() if args.shard else norm):
+        raise UserError(f"step {step}: the gradient is no number any more (it overflows); lower --lr, or "
+                        f"give more --warmup, and another --out. The last checkpoint is as it was")
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 
@@ -516,9 +539,8 @@ def start_run(args):
     Under torchrun: meet the other processes. Process 0 alone speaks and writes."""
     device, checkpoint = pick_device(args.device), newest_checkpoint(args.out)
     if WORLD_SIZE > 1:
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo",
+                                timeout=timedelta(days=1))  # others wait while one reads a corpus
         atexit.register(dist.destroy_process_group)
     if RANK:
         sys.stdout = open(os.devnull, "w")
@@ -592,26 +614,40 @@ def newest_checkpoint(path):
     return os.path.join(path, max(names, key=lambda name: int(name[5:]))) if names else None
 
 
+def read_config(path):
+    """The flags that a run has recorded in `path`; none where there is no such file."""
+    try:
+        with open(path) as file:
+            config = json.load(file)
+        if "versions" in config:
+            return config
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        pass
+    raise UserError(f"{path} is not of a run of ours, but a model's, say; choose another --out")
+
+
 def check_config(path, args, started, ignore=("steps", "device", "accumulate", "shard",
                                               "grad_checkpointing")):
-    """Record the flags in `path`. Where a run has `started`,
-    a UserError lists those that differ from its own."""
+    """Record the flags in `path`. Where a run has `started`, a UserError lists those that differ from
+    its own. Process 0 does it, and the others wait until it has found nothing wrong."""
+    config = json.loads(json.dumps(dict(vars(args), versions={
+        "torch": torch.__version__, "transformers": transformers.__version__})))
+    while RANK and read_config(path) != config:
+        time.sleep(0.1)
     if RANK:
         return
-    config = json.loads(json.dumps(vars(args)))
-    if started and os.path.exists(path):
-        with open(path) as file:
-            old = json.load(file)
-        changed = [f"--{key.replace('_', '-')} was {old.get(key)!r} and is {config.get(key)!r}"
-                   for key in sorted(old.keys() | config.keys())
-                   if key not in (*ignore, "versions") and old.get(key) != config.get(key)]
-        if changed:
-            raise UserError(f"{path} is of a run with other flags: {'; '.join(changed)}; "
-                            f"use another --out or the old flags")
+    old = read_config(path)
+    changed = [f"--{key.replace('_', '-')} was {old.get(key)!r} and is {config.get(key)!r}"
+               for key in sorted(old.keys() | config.keys())
+               if key not in (*ignore, "versions") and old.get(key) != config.get(key)]
+    if started and old and changed:
+        raise UserError(f"{path} is of a run with other flags: {'; '.join(changed)}; "
+                        f"use another --out or the old flags")
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     with open(path + ".tmp", "w") as file:
-        json.dump(dict(config, versions={"torch": torch.__version__,
-                                         "transformers": transformers.__version__}), file, indent=1)
+        json.dump(config, file, indent=1)
     os.replace(path + ".tmp", path)
 
 
@@ -624,13 +660,13 @@ def save_checkpoint(args, step, model, tokenizer, optimizer, running):
     options = full.StateDictOptions(full_state_dict=True, cpu_offload=True)
     weights = full.get_model_state_dict(model, options=options)
     moments = full.get_optimizer_state_dict(model, optimizer, options=options)
+    random_states = gather([torch.get_rng_state(),
+                            torch.cuda.get_rng_state() if torch.cuda.is_available() else None])
     if RANK == 0:
         path = os.path.join(args.out, f"step-{step:06d}")
         shutil.rmtree(path + ".tmp", ignore_errors=True)
         model.save_pretrained(path + ".tmp", state_dict=weights)
         tokenizer.save_pretrained(path + ".tmp")
-        random_states = {"torch": torch.get_rng_state(),
-                         "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None}
         torch.save({"step": step, "optimizer": moments, "random": random_states,
                     "running": dict(running), "config": vars(args)},
                    os.path.join(path + ".tmp", "state.pt"))
@@ -645,24 +681,26 @@ def load_state(checkpoint, model, optimizer, args):
     """(step, running sums) to go on from: without a checkpoint 0 and none, and a new log; else
     restores optimizer and random states and drops log rows past the checkpoint."""
     log, step, running = os.path.join(args.out, "metrics.jsonl"), 0, Counter()
+    if RANK:  # other dropout than in process 0
+        torch.manual_seed(args.seed + 10000 * RANK)
     if checkpoint:
         import torch.distributed.checkpoint.state_dict as full
         state = torch.load(os.path.join(checkpoint, "state.pt"), map_location="cpu", weights_only=True)
         step, running = state["step"], Counter(state["running"])
         full.set_optimizer_state_dict(model, optimizer, state["optimizer"],
                                       options=full.StateDictOptions(full_state_dict=True))
-        torch.set_rng_state(state["random"]["torch"])
-        if torch.cuda.is_available() and state["random"]["cuda"] is not None:
-            torch.cuda.set_rng_state(state["random"]["cuda"])
-    if RANK:  # other dropout than in process 0
-        torch.manual_seed(args.seed + 10000 * RANK + step)
-    elif checkpoint:
+        if RANK < len(state["random"]):  # else it was saved by fewer processes
+            on_cpu, on_cuda = state["random"][RANK]
+            torch.set_rng_state(on_cpu)
+            if on_cuda is not None and torch.cuda.is_available():
+                torch.cuda.set_rng_state(on_cuda)
+    if checkpoint and RANK == 0:
         open_to_continue(log)[0].close()  # cuts a torn last line off
         keep = [row for _, row in read_jsonl(log) if row["step"] <= step]
         with open(log + ".tmp", "w") as file:
             file.writelines(json.dumps(row) + "\n" for row in keep)
         os.replace(log + ".tmp", log)
-    else:
+    elif RANK == 0:
         open(log, "w").close()
     return step, running
 
@@ -766,7 +804,7 @@ def add_trainer_flags(parser, need_problems=True):
                    help="what this stage writes; what is there already is continued")
     g.add_argument("--steps", type=whole(1), default=1000, help="optimizer steps in all")
     g.add_argument("--batch-size", type=whole(1), default=64, help="pairs or programs a step")
-    g.add_argument("--lr", type=float, default=2e-5, help="peak learning rate")
+    g.add_argument("--lr", type=number(0), default=2e-5, help="peak learning rate")
     g.add_argument("--save-every", type=whole(1), default=200, help="steps between checkpoints")
     g.add_argument("--log-every", type=whole(1), default=20, help="steps between log lines")
     g.add_argument("--seed", type=whole(0), default=0, help="of all that is random")
@@ -781,11 +819,11 @@ def add_trainer_flags(parser, need_problems=True):
                    help="tokens of a program; the paper pretrains with 600")
     g.add_argument("--warmup", type=whole(0), default=0, help="steps of linear warm-up; "
                    "the paper: 1000 in pretraining, 500 in the warm start")
-    g.add_argument("--lr-end", type=float, default=0.0,
+    g.add_argument("--lr-end", type=number(0), default=0.0,
                    help="learning rate at the last step; the paper's warm start: 1e-5")
-    g.add_argument("--lr-power", type=float, default=1.0,
+    g.add_argument("--lr-power", type=number(0), default=1.0,
                    help="power of the decay; the paper's warm start: 0.5")
-    g.add_argument("--weight-decay", type=float, default=0.05, help="of AdamW")
+    g.add_argument("--weight-decay", type=number(0), default=0.05, help="of AdamW")
     g.add_argument("--compile", action="store_true", help="torch.compile the model")
     g.add_argument("--accumulate", type=whole(1), default=1, metavar="N",
                    help="go through a batch in N parts: less memory, the same gradient")

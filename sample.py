@@ -43,9 +43,10 @@ import torch
 from tqdm import tqdm
 
 from pretrain_ntp import (autocast, before_program, check_config, decode_program, empty_cache,
-                          encode_prompt, load_model, pad, pick_device, reading)
-from sandbox import (RANK, Judge, Outcome, Program, UserError, append_record, in_parts, make_parser,
-                     open_to_continue, read_problems, read_programs, run_main, to_sample, whole)
+                          encode_prompt, load_model, newest_checkpoint, pad, pick_device, reading)
+from sandbox import (RANK, Judge, Outcome, Program, UserError, append_record, check_out, in_parts,
+                     make_parser, number, open_to_continue, read_problems, read_programs, run_main,
+                     to_sample, whole)
 from train_critic import (check_tokenizer, critic_batch, load_critic, prefix_predictions, show_tokens,
                           write_page)
 
@@ -398,10 +399,15 @@ def export(path, form, problems, programs):
 
 
 def sample(args):
+    check_out(args.out, [args.problems, args.failed])
     device, problems = pick_device(args.device), read_problems(args.problems)
+    for key in ("model", "critic", "repairer"):  # a later checkpoint would continue another file
+        name = getattr(args, key)
+        setattr(args, key, name and newest_checkpoint(name) or name)
     positions = args.max_source + args.max_target
     tokenizer, model = load_model(args.model, device, positions)
-    critic_tokenizer, critic = load_critic(args.critic, device) if args.critic else (None, None)
+    critic_tokenizer, critic = (load_critic(args.critic, device, binary=True) if args.critic
+                                else (None, None))
     its_tokenizer, repairer = (load_model(args.repairer, device, positions) if args.repairer
                                else (None, None))
     check_tokenizer(args.critic, critic_tokenizer, args.model, tokenizer)
@@ -486,7 +492,7 @@ def parse_args(argv=None):
                    help="the most probable token each time: the baseline W^b")
     g.add_argument("--beam", action="store_true",
                    help="beam search of width --num-programs, as in Tables 2, 3 and 5")
-    g.add_argument("--temperature", type=float, default=0.6, help="of nucleus sampling")
+    g.add_argument("--temperature", type=number(0.01), default=0.6, help="of nucleus sampling")
     g.add_argument("--top-p", type=float, default=0.95, help="probability of the nucleus")
     p.add_argument("--failed", default=None, metavar="FILE",
                    help="judged programs: --model is a repair model, and writes --num-programs for "
@@ -511,7 +517,7 @@ def parse_args(argv=None):
                    help="a seed ends before the first token that is called failing, or with it")
     g.add_argument("--mini-batch", type=whole(1), default=None, metavar="N",
                    help="programs of one run of Algorithm 1; none: all of --num-programs")
-    g.add_argument("--time-limit", type=float, default=4.0, metavar="SECONDS",
+    g.add_argument("--time-limit", type=number(0.01), default=4.0, metavar="SECONDS",
                    help="wall time of one test")
     g.add_argument("--trace", default=None, metavar="FILE.html",
                    help="write a page that shows what was done for one problem")
@@ -533,8 +539,8 @@ def parse_args(argv=None):
         p.error("--repairer and --trace need --critic, which train_critic.py --binary makes")
     if args.beam and args.mini_batch:
         p.error("--beam has one mini-batch; leave --mini-batch out")
-    if min(args.temperature, args.time_limit) <= 0 or not 0 < args.top_p <= 1:
-        p.error("--temperature and --time-limit must be more than 0, --top-p a share in (0, 1]")
+    if not 0 < args.top_p <= 1:
+        p.error("--top-p must be a share in (0, 1]")
     return args
 
 

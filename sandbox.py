@@ -130,6 +130,16 @@ def whole(least):
     return integer
 
 
+@functools.cache
+def number(least):
+    """The argparse type of a float flag that is at least `least`, and finite."""
+    def real_number(text):
+        if not least <= float(text) < math.inf:
+            raise argparse.ArgumentTypeError(f"{text} is not a number of at least {least}")
+        return float(text)
+    return real_number
+
+
 def fraction(text):
     """The argparse type of a part of the whole: a float from 0 to less than 1."""
     if not 0 <= float(text) < 1:
@@ -392,6 +402,14 @@ def append_record(file, record):
     """Write one record as one line and flush it: a killed run loses at most the line in work."""
     file.write(json.dumps(to_row(record)).encode() + b"\n")
     file.flush()
+
+
+def check_out(out, inputs):
+    """UserError if a stage would write into one of its inputs, or what could not be read again."""
+    if os.path.realpath(out) in map(os.path.realpath, filter(None, inputs)):
+        raise UserError(f"--out {out} is one of the inputs; choose another --out")
+    if out.endswith((".gz", ".parquet")):
+        raise UserError(f"--out {out}: what is written is plain text; end the name in .jsonl")
 
 
 def open_to_continue(path):

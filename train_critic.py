@@ -79,14 +79,14 @@ def read_judged(paths, problems):
 
 
 def check_tokens(paths, programs, name, tokenizer):
-    """UserError if the programs were sampled by a model of another tokenizer than that of `name`;
-    the first that has tokens is looked at."""
+    """UserError if the programs were sampled by a model of another tokenizer than that of `name`: by
+    the largest ids, and by the text of the first program that has some."""
     first = next((program for program in programs if program.tokens), None)
-    if first and (max(first.tokens) >= len(tokenizer)
+    if first and (any(max(program.tokens or [0]) >= len(tokenizer) for program in programs)
                   or decode_program(tokenizer, first.tokens) != first.code):
-        raise UserError(f"{' '.join(paths)}: the tokens of a program of problem {first.problem_id!r} "
-                        f"are not its code by the tokenizer of {name}; sample from a model with that "
-                        f"tokenizer, or delete the tokens")
+        raise UserError(f"{' '.join(paths)}: the tokens of the programs are not their code by the "
+                        f"tokenizer of {name}; sample from a model with that tokenizer, or delete the "
+                        f"tokens")
 
 
 def check_tokenizer(name, tokenizer, model, its_tokenizer):
@@ -110,11 +110,12 @@ class Critic(torch.nn.Module):
 
     likelihood: the state is given one more number, the surprisal -log p(w_1 .. w_t | D) of this model,
     which was trained to write programs. It never falls, so that the pool takes it at the end of W.
+    binary: whether it is trained as phi_test, on two of the four outcomes.
     """
 
-    def __init__(self, model, likelihood=False):
+    def __init__(self, model, likelihood=False, binary=False):
         super().__init__()
-        self.model, self.likelihood = model, likelihood
+        self.model, self.likelihood, self.binary = model, likelihood, binary
         self.head = torch.nn.Linear(model.config.hidden_size + likelihood, len(Outcome))
         if not likelihood and not model.config.tie_word_embeddings:  # else they would wait for a gradient
             model.get_output_embeddings().requires_grad_(False)
@@ -148,12 +149,13 @@ class Critic(torch.nn.Module):
         weights = state_dict or self.state_dict()
         self.model.save_pretrained(path, state_dict={
             key[len("model."):]: value for key, value in weights.items() if key.startswith("model.")})
-        torch.save({key[len("head."):]: value for key, value in weights.items()
-                    if key.startswith("head.")}, os.path.join(path, "critic_head.pt"))
+        head = {key[len("head."):]: value for key, value in weights.items() if key.startswith("head.")}
+        torch.save({**head, "binary": self.binary}, os.path.join(path, "critic_head.pt"))
 
 
-def load_critic(name, device):
-    """(tokenizer, Critic) from a run or checkpoint directory that train_critic.py wrote."""
+def load_critic(name, device, binary=None):
+    """(tokenizer, Critic) from a run or checkpoint directory that train_critic.py wrote; `binary`:
+    which kind it has to be."""
     path = newest_checkpoint(name) or name
     head = os.path.join(path, "critic_head.pt")
     if not os.path.exists(head):
@@ -161,7 +163,11 @@ def load_critic(name, device):
                         f"give a directory that train_critic.py wrote")
     tokenizer, model = load_model(path, device)
     state = torch.load(head, map_location=device, weights_only=True)
-    critic = Critic(model, state["weight"].shape[1] > model.config.hidden_size).to(device)
+    its_kind = state.pop("binary", binary)
+    if binary not in (None, its_kind):
+        raise UserError(f"{name} was trained {'with' if its_kind else 'without'} --binary; sample.py "
+                        f"needs a critic with it, train_rl.py one without")
+    critic = Critic(model, state["weight"].shape[1] > model.config.hidden_size, its_kind).to(device)
     critic.head.load_state_dict(state)
     return tokenizer, critic
 
@@ -362,7 +368,7 @@ def train(args):
         tokenizer, critic = load_critic(checkpoint, device)
     else:
         tokenizer, model = load_model(args.init, device, args.max_source + args.max_target)
-        critic = Critic(model, args.likelihood).to(device)
+        critic = Critic(model, args.likelihood, args.binary).to(device)
     if args.binary:  # phi_test: whatever did not pass, failed
         programs = [p if p.outcome in (Outcome.PASSED_TEST.label, JUDGE_ERROR)
                     else replace(p, outcome=Outcome.FAILED_TEST.label) for p in programs]
@@ -444,7 +450,7 @@ def parse_args(argv=None):
                    "HTML page on the first N programs, by the critic in --init")
     g.add_argument("--likelihood", action="store_true", help="show the head how likely the program is "
                    "to the critic's own language model, too; the paper's reads states alone")
-    g.add_argument("--class-weight", type=float, default=0.5, help="power of the inverse class "
+    g.add_argument("--class-weight", type=number(0), default=0.5, help="power of the inverse class "
                    "frequency in the loss: 0 none, 1 all classes weigh the same")
     return p.parse_args(argv)
 

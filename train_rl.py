@@ -34,7 +34,7 @@ from pretrain_ntp import (add_trainer_flags, add_up, autocast, batches, collate,
                           start_run, token_log_probs)
 from sample import generate
 from sandbox import (JUDGE_ERROR, RANK, REWARD, WORLD_SIZE, Judge, Outcome, Program, UserError,
-                     make_parser, read_problems, run_main, whole)
+                     make_parser, number, read_problems, run_main, whole)
 from train_critic import (check_tokenizer, check_tokens, critic_batch, load_critic, program_tokens,
                           q_hat, read_judged)
 
@@ -85,7 +85,8 @@ def rl_items(problems, programs, tokenizer, args):
     A program that was cut at --max-target has no end and is not what the tests have judged.
     """
     sources, items, counts = {}, [], Counter()
-    for program, r_b in with_baselines(programs, args.baseline, args.returns):
+    returns = args.returns if "rl" in args.objective else "critic"  # nothing is compared with
+    for program, r_b in with_baselines(programs, args.baseline, returns):
         r_s, tokens = reward(program), program_tokens(program, tokenizer, args.max_target)
         advantage = 1.0 if args.objective == "ce+samples" else r_s - r_b
         kind = ("cut off" if tokens[-1] != tokenizer.eos_token_id else
@@ -224,7 +225,7 @@ def on_policy_items(actor, tokenizer, problems, judge, args, number):
     chosen = [problems[keys[i]] for i in order[position:position + size]]
     programs = sample_and_judge(actor, tokenizer, chosen, args.group, judge, args,
                                 [args.seed, number], temperature=1.0, top_p=1.0)
-    if args.baseline == "greedy" and args.returns != "critic":
+    if args.baseline == "greedy" and args.returns != "critic" and "rl" in args.objective:
         greedy = sample_and_judge(actor, tokenizer, chosen, 1, judge, args, [], method="greedy")
         programs += [replace(program, source="greedy") for program in greedy]
     return rl_items(problems, programs, tokenizer, args)
@@ -281,7 +282,7 @@ def train(args):
     with_rl, with_ce = "rl" in args.objective, "ce" in args.objective
     critic = None
     if with_rl and "critic" in args.returns:
-        its_tokenizer, critic = load_critic(args.critic, device)
+        its_tokenizer, critic = load_critic(args.critic, device, binary=False)
         check_tokenizer(args.critic, its_tokenizer, args.init, tokenizer)
         critic.eval()
     start = (load_model(args.init, device)[1].eval()
@@ -393,7 +394,7 @@ def parse_args(argv=None):
     g.add_argument("--correction", default="mean", choices=["none", "mean", "prior"],
                    help="divide the critic's values by their mean in the program, or by the value "
                         "before its first token")
-    g.add_argument("--kl", type=float, default=0.0,
+    g.add_argument("--kl", type=number(0), default=0.0,
                    help="weight of the divergence from --init on the sampled programs")
     g.add_argument("--on-policy", action="store_true",
                    help="sample and judge in rounds, from the actor as it is then; --programs, if "
@@ -402,7 +403,7 @@ def parse_args(argv=None):
     g.add_argument("--round-steps", type=whole(1), default=20, help="optimizer steps of a round")
     g.add_argument("--round-problems", type=whole(1), default=160, help="problems of a round")
     g.add_argument("--group", type=whole(1), default=4, help="programs for each of them")
-    g.add_argument("--time-limit", type=float, default=4.0, metavar="SECONDS",
+    g.add_argument("--time-limit", type=number(0.01), default=4.0, metavar="SECONDS",
                    help="wall time of one test")
     args = p.parse_args(argv)
     if args.objective != "ce" and not (args.programs or args.on_policy):
@@ -412,6 +413,8 @@ def parse_args(argv=None):
                 f"so that a run can be continued at the start of a round")
     if "rl" in args.objective and "critic" in args.returns and not args.critic:
         p.error(f"--returns {args.returns} needs --critic")
+    if args.kl and "rl" not in args.objective:
+        p.error(f"--kl is of the programs that L_rl learns from; --objective {args.objective} has none")
     return args
 
 

@@ -196,6 +196,15 @@ def test_n_at_k_submits_what_passes_the_example_tests(sample):
     assert report.returncode == 2 and "judged without --n" in report.stderr
 
 
+def test_what_an_earlier_judging_said_of_the_example_tests_is_forgotten(sample, tmp_path):
+    """Catches an n@k from verdicts on other example tests, which the file was read with."""
+    problems, _, out = sample
+    row = {**program_rows("one", "print(3)")[0], "example_passed": False}
+    assert run("--problems", problems, "--programs", write_jsonl(tmp_path / "old.jsonl", [row]),
+               "--out", out, "--k", 1).returncode == 0
+    assert "example_passed" not in json.loads(out.read_text())
+
+
 def test_repairs_are_counted_by_what_was_wrong(sample, tmp_path):
     """Catches: shares of all programs, or by the outcome of the repaired program itself."""
     problems, _, out = sample
@@ -294,12 +303,15 @@ def test_without_matplotlib_one_line_says_so(tmp_path, monkeypatch, capsys):
     ({"--programs": "samples.jsonl"}, "samples.jsonl, line 2: problem_id 'HumanEval/0' is not in the problems file"),
     ({"--programs": "empty.jsonl"}, "no programs"),
     ({"--out": "s.jsonl"}, "one of the inputs"),
+    ({"--out": "link.jsonl"}, "one of the inputs"),
+    ({"--out": "new.jsonl.gz"}, "end the name in .jsonl"),
     ({"--out": "other.jsonl"}, "other.jsonl, line 1: not the program"),
     ({"--out": "longer.jsonl"}, "holds 9 programs already"),
     ({"--out": "j.jsonl", "--time-limit": 3}, "j.jsonl, line 1: judged with"),
     ({"--k": 5}, "--k 5: must be 1 to 4"),
     ({"--k": 0}, "--k: 0 is too small"),
-    ({"--time-limit": 0}, "--time-limit 0.0: must be more than 0"),
+    ({"--time-limit": 0}, "--time-limit: 0 is not a number of at least 0.01"),
+    ({"--time-limit": "inf"}, "--time-limit: inf is not a number"),
     ({"--plot": "picture"}, ".png, .pdf or .svg"),
     ({"--out": None}, "give either"),
     ({"--table": "a=j.jsonl"}, "give either"),
@@ -315,6 +327,7 @@ def test_bad_input_is_one_sentence_and_status_2(change, message, sample, tmp_pat
                                              {"task_id": "HumanEval/0", "completion": "    pass"}])
     (tmp_path / "empty.jsonl").write_text("")
     write_jsonl(tmp_path / "other.jsonl", rows)
+    (tmp_path / "link.jsonl").symlink_to("s.jsonl")
     write_jsonl(tmp_path / "longer.jsonl", rows * 4 + rows[:1])
     (tmp_path / "j.jsonl").write_text(json.dumps({**program_rows("one", "print(input())")[0], "judged_with": {}}) + "\n")
     flags = {"--problems": "p.jsonl", "--programs": "s.jsonl", "--out": "new.jsonl", **change}

@@ -85,7 +85,7 @@ STAGES = {
                                "--baseline", "group", "--returns", "baseline", "--kl", "0.1",
                                *TRAIN, *LENGTHS, "--out", "OUT"], "OUT/metrics.jsonl"),
     # 16 groups of three rounds each; the model often ends at once, and such a program passes
-    "critic sampling": ("sample", ["--model", "eager", "--critic", "critic", "--repairer", "tiny",
+    "critic sampling": ("sample", ["--model", "eager", "--critic", "critic_test", "--repairer", "tiny",
                                    "--problems", "p.jsonl", "--num-programs", "4",
                                    "--mini-batch", "2", "--batch-size", "2", "--temperature", "1",
                                    "--max-source", "200", "--max-target", "16", "--out", "OUT"],
@@ -124,6 +124,7 @@ def work(tiny_model, eager_model, tmp_path_factory):
         run("evaluate", "--problems", "p.jsonl", "--programs", "programs.jsonl",
             "--out", "judged.jsonl")
         run(name, *[word.replace("OUT", "critic") for word in words])
+        run(name, "--binary", *[word.replace("OUT", "critic_test") for word in words])
     return path
 
 
@@ -275,7 +276,9 @@ def test_the_stages_feed_each_other(work, tiny_models, tmp_path, layout, monkeyp
     assert "reward" in log and "passed" in log
     run("pretrain_ntp", "--task", "repair", "--init", "rl", "--problems", "p.jsonl", "--programs",
         "judged.jsonl", *TRAIN, *LENGTHS, "--out", "repair")
-    run("sample", "--model", "rl", "--critic", "c", "--repairer", "repair", "--problems", "p.jsonl",
+    run("train_critic", "--binary", "--init", "ws", "--problems", "p.jsonl", "--programs", "sj.jsonl",
+        *TRAIN, *LENGTHS, "--out", "c_test")
+    run("sample", "--model", "rl", "--critic", "c_test", "--repairer", "repair", "--problems", "p.jsonl",
         "--num-programs", "2", *LENGTHS, "--out", "r.jsonl")
     run("evaluate", "--problems", "p.jsonl", "--programs", "r.jsonl", "--k", "1",
         "--out", "rj.jsonl")
@@ -321,6 +324,29 @@ def test_the_stages_feed_each_other(work, tiny_models, tmp_path, layout, monkeyp
      "--corpus was ['corpus'] and is ['empty']"),
     ("train_rl", ["--init", "tiny", "--problems", "p.jsonl", "--out", "x", "--log-every", "0"],
      "--log-every: 0 is too small"),
+    ("train_rl", ["--init", "tiny", "--problems", "p.jsonl", "--out", "x", "--lr", "-1"],
+     "--lr: -1 is not a number of at least 0"),
+    ("train_rl", ["--init", "mini", "--problems", "p.jsonl", "--programs", "judged.jsonl",
+                  "--returns", "baseline", "--out", "x"], "cannot open mini"),
+    ("train_rl", ["--init", "tiny", "--problems", "p.jsonl", "--out", "x", "--objective", "ce",
+                  "--kl", "1"], "--objective ce has none"),
+    ("train_rl", ["--init", "tiny", "--critic", "critic_test", "--problems", "p.jsonl", "--programs",
+                  "judged.jsonl", "--out", "x"], "critic_test was trained with --binary"),
+    ("train_critic", ["--init", "tiny", "--problems", "p.jsonl", "--programs", "beyond.jsonl",
+                      "--out", "x"], "tokenizer of tiny"),
+    ("sample", ["--model", "tiny", "--critic", "critic", "--problems", "p.jsonl", "--out", "x.jsonl"],
+     "critic was trained without --binary"),
+    ("sample", ["--model", "tiny", "--problems", "p.jsonl", "--out", "./p.jsonl"], "one of the inputs"),
+    ("sample", ["--model", "tiny", "--problems", "p.jsonl", "--out", "x.jsonl", "--temperature", "nan"],
+     "--temperature: nan is not a number"),
+    ("sample", ["--model", "tiny", "--problems", "p.jsonl", "--out", "x.jsonl", "--device", "meta"],
+     "no device 'meta'"),
+    ("sample", ["--model", "endless", "--problems", "p.jsonl", "--out", "x.jsonl"],
+     "no end-of-sequence token"),
+    ("pretrain_ntp", ["--task", "ntp", "--init", "tiny", "--corpus", "corpus", "nowhere", "--out", "x"],
+     "cannot read nowhere"),
+    ("pretrain_ntp", ["--task", "warmstart", "--init", "tiny", "--problems", "p.jsonl", "--out", "x",
+                      "--held-out", "0.999"], "--held-out leaves nothing to learn from"),
 ])
 def test_bad_input_gets_one_sentence_and_exit_status_2(work, name, words, says, capsys):
     """Catches a traceback, or a start of work that bad input will throw away."""
@@ -328,9 +354,15 @@ def test_bad_input_gets_one_sentence_and_exit_status_2(work, name, words, says, 
     (work / "stranger.jsonl").write_text('{"problem_id": "who", "code": ""}\n')
     (work / "foreign.jsonl").write_text(json.dumps(
         {"problem_id": 1, "code": "print(1)", "tokens": [5, 1], "outcome": "passed_test"}) + "\n")
+    (work / "beyond.jsonl").write_text("".join(json.dumps(
+        {"problem_id": 1, "code": "", "tokens": ids, "outcome": "failed_test"}) + "\n"
+        for ids in ([1], [999, 1])))
+    shutil.copytree(work / "tiny", work / "endless", dirs_exist_ok=True)
+    config = json.loads((work / "endless" / "tokenizer_config.json").read_text())
+    (work / "endless" / "tokenizer_config.json").write_text(json.dumps({**config, "eos_token": None}))
     (work / "empty").mkdir(exist_ok=True)
     (work / "begun").mkdir(exist_ok=True)  # killed between its corpus and its first checkpoint
-    (work / "begun" / "config.json").write_text('{"corpus": ["corpus"]}')
+    (work / "begun" / "config.json").write_text('{"corpus": ["corpus"], "versions": {}}')
     (work / "begun" / "corpus.starts.npy").write_text("")
     shutil.copytree(work / "tiny", work / "torn", dirs_exist_ok=True)
     (work / "torn" / "model.safetensors").write_bytes(b"half")

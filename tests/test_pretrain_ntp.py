@@ -1,6 +1,9 @@
 """Pairs, prompts, the loss and checkpoints of pretrain_ntp.py."""
+import argparse
 import json
 import os
+import shutil
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -54,8 +57,8 @@ def test_msp_masks_15_percent_in_spans_and_loses_nothing():
 
 def test_the_repair_target_is_the_nearest_ground_truth():
     """Catches a random or first choice: the second solution differs by one character."""
-    assert nearest_solution("print(a+b)", ["import sys\nfor l in sys.stdin: pass",
-                                           "print(a-b)"]) == "print(a-b)"
+    assert nearest_solution("print(a+b)", ("import sys\nfor l in sys.stdin: pass",
+                                           "print(a-b)", "print(a-b) ")) == "print(a-b)"
 
 
 # --- prompts and tokens ---------------------------------------------------------------------------
@@ -229,7 +232,52 @@ def test_a_checkpoint_knows_the_flags_of_its_run(warmstart, tmp_path):
     state = torch.load(tmp_path / "run" / "step-000005" / "state.pt", weights_only=True)
     flags = json.loads((tmp_path / "run" / "config.json").read_text())
     flags.pop("versions")
-    assert state["step"] == 5 and state["config"] == flags and {"torch", "cuda"} == set(state["random"])
+    assert state["step"] == 5 and state["config"] == flags and len(state["random"]) == 1
+
+
+def test_each_process_goes_on_with_its_own_random_numbers(warmstart, tmp_path, monkeypatch):
+    """Catches one state for all processes, or new seeds: dropout would not go on as it was."""
+    torch.manual_seed(5)
+    others = torch.get_rng_state()
+    monkeypatch.setattr(pretrain_ntp, "gather", lambda value: (
+        [value, [others, None]] if isinstance(value, list) else [value]))
+    warmstart("run", 5)
+    _, model = load_model(str(tmp_path / "run"), CPU)
+    monkeypatch.setattr(pretrain_ntp, "RANK", 1)
+    path, args = newest_checkpoint(str(tmp_path / "run")), argparse.Namespace(out=str(tmp_path), seed=0)
+    pretrain_ntp.load_state(path, model, torch.optim.AdamW(model.parameters()), args)
+    assert torch.equal(torch.get_rng_state(), others)
+
+
+def test_a_gradient_that_overflows_ends_the_run_before_it_is_saved(warmstart, tmp_path):
+    """Catches nan that is learned from, and saved in place of the last good checkpoint."""
+    with pytest.raises(UserError, match="step 2: the gradient is no number any more"):
+        warmstart("run", 5, "--lr", "1e30")
+    assert newest_checkpoint(str(tmp_path / "run")) is None
+
+
+def test_other_processes_wait_until_the_flags_are_theirs(tmp_path, monkeypatch):
+    """Catches a process that writes its programs while process 0 finds that the run has other flags."""
+    path, args = tmp_path / "config.json", argparse.Namespace(temperature=0.5)
+    monkeypatch.setattr(pretrain_ntp, "RANK", 0)
+    pretrain_ntp.check_config(str(path), argparse.Namespace(temperature=0.6), started=False)
+    monkeypatch.setattr(pretrain_ntp, "RANK", 1)
+
+    def process_0(_):
+        text = path.read_text()
+        assert "0.6" in text  # so it has not gone on
+        path.write_text(text.replace("0.6", "0.5"))
+    monkeypatch.setattr(pretrain_ntp.time, "sleep", process_0)
+    pretrain_ntp.check_config(str(path), args, started=True)
+    assert "0.5" in path.read_text()
+
+
+def test_the_files_of_a_model_are_not_written_over(warmstart, tiny_model, tmp_path):
+    """Catches flags in place of a model's config.json, without which it cannot be opened."""
+    shutil.copytree(tiny_model, tmp_path / "model")
+    with pytest.raises(UserError, match="config.json is not of a run of ours"):
+        warmstart("model", 5)
+    load_model(str(tmp_path / "model"), CPU)
 
 
 def test_a_kill_during_a_save_keeps_the_previous_checkpoint(warmstart, tmp_path, monkeypatch):
@@ -273,8 +321,38 @@ def test_a_mini_model_opens_in_plain_transformers(tmp_path):
     assert tokenizer.decode(tokenizer("def f(x):\n    return 12\n").input_ids) == (
         "def f(x):\n    return 12\n")
     assert 1e6 < sum(p.numel() for p in model.parameters()) < 3e6
-    ids, starts = pretrain_ntp.tokenize_corpus([], tokenizer, str(tmp_path / "ntp"))
+    ids, starts = pretrain_ntp.tokenize_corpus([], tokenizer, str(tmp_path / "ntp"), anew=False)
     assert isinstance(ids, np.memmap) and len(ids) == starts[-1]  # opened, not made again
+
+
+def test_span_prediction_without_sentinels_is_refused(tmp_path, tiny_model):
+    """Catches spans that are all masked by the same unknown token."""
+    shutil.copytree(tiny_model, tmp_path / "model")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        path = tmp_path / "model" / name
+        path.write_text(path.read_text().replace("extra_id", "other"))
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "a.py").write_text("x = 1\n" * 9)
+    with pytest.raises(UserError, match="no sentinels"):
+        main(["--task", "msp", "--init", str(tmp_path / "model"), "--corpus", str(tmp_path / "corpus"),
+              "--out", str(tmp_path / "out")])
+
+
+def test_a_tokenizer_trained_anew_reads_the_corpus_anew(tmp_path, monkeypatch):
+    """Catches ids of the tokenizer of a killed run, whose corpus was another one, under a new one."""
+    (tmp_path / "corpus").mkdir()
+    text = tmp_path / "corpus" / "a.py"
+    flags = ["--task", "ntp", "--init", "mini", "--corpus", str(tmp_path / "corpus"), "--steps", "1",
+             "--out", str(tmp_path / "out"), "--max-source", "9", "--max-target", "9", "--held-out", "0"]
+    text.write_text("first = 1\n" * 99)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pretrain_ntp, "learn_ce", Mock(side_effect=KeyboardInterrupt))
+        main(flags)
+    text.write_text("second = 2\n" * 99)
+    main(flags)
+    tokenizer, _ = load_model(str(tmp_path / "out"), CPU)
+    ids = np.fromfile(tmp_path / "out" / "corpus.ids", dtype=np.uint32)
+    assert decode_program(tokenizer, ids) == "second = 2\n" * 99
 
 
 def test_a_corpus_is_directories_and_files_of_rows(tmp_path, tiny_model):
@@ -284,11 +362,11 @@ def test_a_corpus_is_directories_and_files_of_rows(tmp_path, tiny_model):
     (tmp_path / "b" / "1.py").write_text("one")
     (tmp_path / "b" / "empty.py").write_text("")
     rows = tmp_path / "rows.jsonl"
-    rows.write_text('{"content": "three"}\n{"code": "four", "text": "five"}\n')
+    rows.write_text('{"content": "three"}\n{"code": ""}\n{"code": "four", "text": "five"}\n')
     paths = [str(rows), str(tmp_path / "b")]
     assert list(pretrain_ntp.corpus_texts(paths)) == ["three", "four", "one", "two"]
     tokenizer, _ = load_model(tiny_model, CPU)
-    ids, starts = pretrain_ntp.tokenize_corpus(paths, tokenizer, str(tmp_path))
+    ids, starts = pretrain_ntp.tokenize_corpus(paths, tokenizer, str(tmp_path), anew=False)
     texts = [decode_program(tokenizer, ids[a:b]) for a, b in zip(starts, starts[1:])]
     assert texts == ["three", "four", "one", "two"]
     assert [ids[end - 1] for end in starts[1:]] == [tokenizer.eos_token_id] * 4

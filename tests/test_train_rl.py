@@ -166,6 +166,13 @@ def test_items_are_the_samples_that_carry_a_gradient(capsys):
     assert len(items("--objective", "ce+samples")) == 4
 
 
+def test_samples_that_are_taken_as_right_need_no_baseline():
+    """Catches greedy programs that are asked for, and compared with nothing."""
+    found = rl_items(PROBLEMS, PROGRAMS[:5], Words(), flags("--objective", "ce+samples"))
+    assert [(tokens, r_b) for _, tokens, _, _, _, r_b in found] == [
+        ([5, 1], 0), ([6, 1], 0), ([7, 1], 0), ([8, 1], 0)]
+
+
 def test_leave_one_out_is_unbiased():
     """Catches a baseline that holds the sample's own reward: over all 81 pairs of programs,
     the gradient with the other sample's reward as baseline is the exact one."""
