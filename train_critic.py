@@ -40,8 +40,8 @@ from pretrain_ntp import (add_trainer_flags, add_up, autocast, batches, chosen_l
                           learning_rate, load_model, load_state, log_metrics, model_states,
                           newest_checkpoint, optimizer_step, parts_of, pick_device,
                           save_checkpoint, split, start_run)
-from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Outcome, UserError, make_parser, read_problems,
-                     read_programs, run_main, whole)
+from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Outcome, UserError, make_parser, number,
+                     read_problems, read_programs, run_main, whole)
 
 
 # --- data -----------------------------------------------------------------------------------------

@@ -52,7 +52,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 from evaluate import (LABELS, count_filtered, count_passed, count_tokens,  # noqa: E402
                       n_at_k, outcome_shares, pass_at_k)
-from sandbox import UserError, make_parser, read_programs, run_main  # noqa: E402
+from sandbox import (UserError, make_parser, number, read_programs, run_main,  # noqa: E402
+                     whole)
 
 DATA = os.path.join(ROOT, "data", "mini_apps")
 TRAIN = os.path.join(DATA, "train.jsonl")
@@ -202,7 +203,7 @@ def train_warm_start(args, tasks, seed, out):
         model = f"{out}/{task}"
     run = f"{out}/warmstart"
     costs.append(train("pretrain_ntp.py", run, "--task", "warmstart", "--init", model,
-                       "--problems", TRAIN, "--steps", args.steps or 2200, "--batch-size", 16,
+                       "--problems", TRAIN, "--steps", args.steps or 3000, "--batch-size", 16,
                        "--lr", "2e-3", "--warmup", 50, "--save-every", 500, "--log-every", 100,
                        "--seed", seed, *LENGTHS))
     return run, np.sum(costs, axis=0).tolist()
@@ -418,20 +419,20 @@ def plot(path, found, keys):
 def parse_args(argv=None):
     p = make_parser(__doc__)
     p.add_argument("--table", choices=sorted(TABLES), required=True, help="which table")
-    p.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4],
+    p.add_argument("--seeds", type=whole(0), nargs="+", default=[0, 1, 2, 3, 4],
                    help="of training and sampling")
     p.add_argument("--quick", action="store_true", help="one seed, the first")
     p.add_argument("--rows", nargs="+", help="only these rows; none: all, less those on request")
     p.add_argument("--demo", default="runs/demo", help="what demo.sh has made")
     p.add_argument("--work", default="runs/tables", help="the rows' runs")
-    p.add_argument("--steps", type=int, help="steps of every row's RL (Table 5: of its warm start)"
-                   "; none: 300 (2200), as in demo.sh")
-    p.add_argument("--pretrain-steps", type=int, default=100,
+    p.add_argument("--steps", type=whole(1), help="steps of every row's RL (Table 5: of its warm start)"
+                   "; none: 300 (3000), as in demo.sh")
+    p.add_argument("--pretrain-steps", type=whole(1), default=100,
                    help="steps of Table 5's pretraining in all, as in demo.sh")
-    p.add_argument("--num-programs", type=int, default=10, help="programs for each test problem")
-    p.add_argument("--num-problems", type=int,
+    p.add_argument("--num-programs", type=whole(1), default=10, help="programs for each test problem")
+    p.add_argument("--num-problems", type=whole(1),
                    help="only the first test problems; none: all (Table 4: 150)")
-    p.add_argument("--temperature", type=float, default=1.0, help="of Table 4")
+    p.add_argument("--temperature", type=number(0.01), default=1.0, help="of Table 4")
     p.add_argument("--plot", metavar="FILE.png", help="draw the table (.png, .pdf or .svg)")
     args = p.parse_args(argv)
     args.seeds = args.seeds[:1] if args.quick else args.seeds

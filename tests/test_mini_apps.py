@@ -62,6 +62,18 @@ def test_test_problems_chain_steps_and_behave_like_no_training_problem(splits):
                 & {tuple(p.extra["steps"]) for p in test.values()})
 
 
+def test_no_problem_behaves_like_a_forbidden_one():
+    """Catches a test problem that a training problem has in other words: the second split, from the
+    same seed, would begin with the problems of the first."""
+    splits = {}
+    for name in ("first", "second"):
+        forbidden = splits.get("first", ())
+        _, splits[name] = mini_apps.make_split(random.Random("a"), name, 20, {2: 1}, lambda *_: False,
+                                               lambda chain: True, 1, forbidden)
+        assert len(splits[name]) == 20 and max(splits[name].values()) == 1
+    assert not splits["first"].keys() & splits["second"].keys()
+
+
 def test_a_third_of_the_training_problems_have_solutions_and_all_have_tests(splits):
     """Catches a split on which L_rl could not differ from L_ce."""
     train, test = splits

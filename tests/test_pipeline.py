@@ -335,7 +335,7 @@ def test_the_stages_feed_each_other(work, tiny_models, tmp_path, layout, monkeyp
     ("train_critic", ["--init", "tiny", "--problems", "p.jsonl", "--programs", "beyond.jsonl",
                       "--out", "x"], "tokenizer of tiny"),
     ("sample", ["--model", "tiny", "--critic", "critic", "--problems", "p.jsonl", "--out", "x.jsonl"],
-     "critic was trained without --binary"),
+     "was trained without --binary"),
     ("sample", ["--model", "tiny", "--problems", "p.jsonl", "--out", "./p.jsonl"], "one of the inputs"),
     ("sample", ["--model", "tiny", "--problems", "p.jsonl", "--out", "x.jsonl", "--temperature", "nan"],
      "--temperature: nan is not a number"),
