@@ -183,7 +183,8 @@ def judge_to_file(problems, programs, path, settings, workers, filtered=False):
         check_continues(path, read_programs(path), programs, settings, filtered)
         outcomes, started = collections.Counter(), time.perf_counter()
         with (Judge(workers=workers, **settings) as judge,
-              tqdm(total=len(programs), initial=written, unit="program", disable=None) as bar):
+              tqdm(total=len(programs), initial=written, unit="program",
+                   disable=True if RANK else None) as bar):
             for first in range(written, len(programs), PART if filtered else len(programs)):
                 todo, waiting, next_one = programs[first:], {}, 0
                 if filtered:

@@ -44,9 +44,9 @@ from tqdm import tqdm
 
 from pretrain_ntp import (autocast, before_program, check_config, decode_program, empty_cache,
                           encode_prompt, load_model, newest_checkpoint, pad, pick_device, reading)
-from sandbox import (RANK, Judge, Outcome, Program, UserError, append_record, check_out, in_parts,
-                     make_parser, number, open_to_continue, read_problems, read_programs, run_main,
-                     to_sample, whole)
+from sandbox import (RANK, WORLD_SIZE, Judge, Outcome, Program, UserError, append_record, check_out,
+                     in_parts, make_parser, number, open_to_continue, read_problems, read_programs,
+                     run_main, to_sample, whole)
 from train_critic import (check_tokenizer, critic_batch, load_critic, prefix_predictions, show_tokens,
                           write_page)
 
@@ -428,9 +428,9 @@ def sample(args):
         in_parts(args.out, [starts[u] for u in groups] + starts[-1:],
                  lambda first, last, path: write_programs(
                      path, units[starts.index(first):starts.index(last)], groups.step, models, totals))
-        written = totals.pop("written")
+        written, who = totals.pop("written"), f"process {RANK}: " if WORLD_SIZE > 1 else ""
         for name, row in totals.items():
-            print(f"{name}: {row['programs']} programs, {row['tokens']} generated tokens, in "
+            print(f"{who}{name}: {row['programs']} programs, {row['tokens']} generated tokens, in "
                   f"{row['mini_batches']} mini-batches" + ("" if name == "refined" else
                   f"; {row['passed']} pass the example tests, in {row['solved']} of these"))
         if args.trace and RANK == 0:  # the first mini-batch of the most rounds, cut inside a program
@@ -440,7 +440,7 @@ def sample(args):
                 max(W.extra.get("prefix_tokens", 0) for W in records[starts[u]:starts[u + 1]]) > 1))
             trace(args.trace, units[shown], critic_sampling(units[shown:shown + 1], *models),
                   critic, tokenizer, judge)
-    print(f"wrote {written['programs']} programs, {written['tokens']} tokens to {args.out}")
+    print(f"{who}wrote {written['programs']} programs, {written['tokens']} tokens to {args.out}")
     if args.export and RANK == 0:
         export(f"{args.out.removesuffix('.jsonl')}.{args.export}.jsonl", args.export, problems,
                read_programs(args.out))
@@ -457,7 +457,8 @@ def write_programs(path, units, size, models, totals):
     keys = [str(unit.problem.problem_id) for unit in units for _ in range(unit.size)]
     if [W.key for W in read_programs(path)] != keys[:done]:
         raise UserError(f"{path} holds programs of other problems; use another --out")
-    with file, tqdm(total=starts[-1], initial=done, unit=" programs", smoothing=0.05) as bar:
+    with file, tqdm(total=starts[-1], initial=done, desc=os.path.basename(path), unit=" programs",
+                    smoothing=0.05, leave=WORLD_SIZE == 1, disable=RANK > 0) as bar:
         for first in range(0, len(units), size):
             group = units[first:first + size]
             if starts[first + len(group)] <= done:  # what is there is skipped, not sampled again
