@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 started=$SECONDS
+trap 'echo "stopped; the same command continues from here" >&2; exit 130' INT  # the last word, after torchrun's
 D=runs/demo
 L="--max-source 320 --max-target 256"
 # On CPUs two processes with one thread each, which share every batch, are quicker than one process with two threads.
