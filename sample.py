@@ -61,11 +61,15 @@ def next_tokens(logits, temperature, top_p, uniform, width=16):
     then one of it.
 
     logits: (R, V).  uniform: (R,) in [0, 1), or None for greedy.  Returns token ids (R,).
-    The `width` likeliest tokens nearly always hold the nucleus; rows where they do not are sorted.
+    The `width` likeliest tokens nearly always hold the nucleus; where they do not, more are sorted.
     """
     if uniform is None:
         return logits.argmax(dim=-1)
     p = (logits / temperature).softmax(dim=-1)                                  # (R, V)
+    if top_p == 1:  # the set is all tokens, in any order
+        cumulative = p.cumsum(dim=-1)                                           # (R, V)
+        tokens = (cumulative <= uniform[:, None] * cumulative[:, -1:]).sum(dim=-1)
+        return tokens.clamp(max=p.shape[-1] - 1)                                # (R,)
     top, ids = p.topk(min(width, p.shape[-1]), dim=-1)                          # (R, width)
     cumulative = top.cumsum(dim=-1)
     # tokens kept, at least one
@@ -75,7 +79,7 @@ def next_tokens(logits, temperature, top_p, uniform, width=16):
     tokens = ids.gather(1, choice.minimum(nucleus - 1)).squeeze(1)              # (R,)
     flat = cumulative[:, -1] < top_p
     if width < p.shape[-1] and flat.any():
-        tokens[flat] = next_tokens(logits[flat], temperature, top_p, uniform[flat], p.shape[-1])
+        tokens[flat] = next_tokens(logits[flat], temperature, top_p, uniform[flat], 16 * width)
     return tokens
 
 

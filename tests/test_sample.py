@@ -19,22 +19,23 @@ CPU = torch.device("cpu")
 
 
 def test_the_nucleus_is_the_smallest_set_that_reaches_top_p():
-    """p = 0.5, 0.3, 0.2. top-p 0.7 keeps the first two,
-    and u picks in proportion 5 : 3 (the border is at 0.625)."""
+    """p = 0.3, 0.5, 0.2. top-p 0.7 keeps the first two, the likelier one before the other,
+    and u picks in proportion 5 : 3 (the border is at 0.625). top-p 1 keeps all, in their order."""
     logits = torch.tensor([[0.3, 0.5, 0.2]]).log().repeat(4, 1)
     u = torch.tensor([0.0, 0.62, 0.63, 0.999])
     assert next_tokens(logits, 1.0, 0.7, u).tolist() == [1, 1, 0, 0]
-    assert next_tokens(logits, 1.0, 1.0, u).tolist() == [1, 0, 0, 2]   # borders at 0.5 and 0.8
-    assert next_tokens(logits, 0.01, 1.0, u).tolist() == [1, 1, 1, 1]  # cold: always the likeliest
+    assert next_tokens(logits, 1.0, 0.9, u).tolist() == [1, 0, 0, 2]   # borders at 0.5 and 0.8
+    assert next_tokens(logits, 1.0, 1.0, u).tolist() == [0, 1, 1, 2]   # borders at 0.3 and 0.8
+    assert next_tokens(logits, 0.01, 0.9, u).tolist() == [1, 1, 1, 1]  # cold: always the likeliest
     assert next_tokens(logits, 1.0, 1.0, None).tolist() == [1, 1, 1, 1]
 
 
 def test_a_wide_nucleus_is_not_cut_at_the_16_likeliest_tokens():
-    """Catches the short cut taken where it does not hold: 200 equal tokens, top-p 1, u near 1."""
-    tokens = next_tokens(torch.zeros(1, 200), 1.0, 1.0, torch.tensor([0.9]))
-    assert len(set(next_tokens(torch.zeros(100, 200), 1.0, 1.0,
-                               torch.arange(100) / 100).tolist())) == 100
-    assert 0 <= tokens.item() < 200
+    """Catches the short cut taken where it does not hold: 600 equal tokens, of which top-p keeps 540,
+    or all, and u picks a hundred."""
+    for top_p in (0.9, 1.0):
+        tokens = next_tokens(torch.zeros(100, 600), 1.0, top_p, torch.arange(100) / 100).tolist()
+        assert len(set(tokens)) == 100 and 0 <= min(tokens) and max(tokens) < 600
 
 
 @pytest.fixture(scope="module", params=LAYOUTS)
@@ -400,7 +401,7 @@ def run_critic(eager_model, tmp_path):
     often ends at once (such a program passes), and returns the file's text."""
     tokenizer, model = load_model(eager_model, CPU)
     torch.manual_seed(0)
-    Critic(model).save_pretrained(tmp_path / "eager")  # it serves as actor, critic and repair model
+    Critic(model, binary=True).save_pretrained(tmp_path / "eager")  # it serves as actor, critic and repair model
     tokenizer.save_pretrained(tmp_path / "eager")
     path = tmp_path / "problems.jsonl"
     path.write_text("".join(json.dumps(
