@@ -26,8 +26,8 @@ $RUN sample.py --model $D/warmstart --problems $D/part.jsonl --out $D/samples.js
 python evaluate.py --problems $D/part.jsonl --programs $D/samples.jsonl --out $D/samples_judged.jsonl
 # Eq. (9): the critic learns to predict the outcome.
 $RUN train_critic.py --init $D/warmstart --problems $D/part.jsonl --programs $D/samples_judged.jsonl --out $D/critic $L --steps 200 --batch-size 32 --lr 1e-3 --warmup 20 --held-out 0.1
-# Eq. (14): the actor learns from the unit tests, L_ce + L_rl, in six rounds of 50 steps: from those programs, then from its own for problems without a solution.
-$RUN train_rl.py --init $D/warmstart --critic $D/critic --problems $TRAIN --programs $D/samples_judged.jsonl --out $D/rl $L --steps 300 --batch-size 32 --lr 1e-3 --warmup 10 --save-every 100 --on-policy --round-steps 50 --round-problems 1600 --group 1 --returns critic --bound positive
+# Eq. (14): the actor learns from the unit tests, L_ce + L_rl, in ten rounds of 50 steps: from those programs, then from its own for problems without a solution.
+$RUN train_rl.py --init $D/warmstart --critic $D/critic --problems $TRAIN --programs $D/samples_judged.jsonl --out $D/rl $L --steps 500 --batch-size 32 --lr 1e-3 --warmup 10 --save-every 100 --on-policy --round-steps 50 --round-problems 1600 --group 1 --returns critic --bound positive
 # The test problems: ten programs each, before and after.
 $RUN sample.py --model $D/warmstart --problems $TEST --out $D/test_warmstart.jsonl --num-programs 10 $L
 $RUN sample.py --model $D/rl --problems $TEST --out $D/test_rl.jsonl --num-programs 10 $L

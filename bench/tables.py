@@ -65,9 +65,9 @@ LENGTHS = ["--max-source", "320", "--max-target", "256"]
 ON_POLICY = ["--on-policy", "--round-steps", "50", "--group", "1", "--round-problems", "1600",
              "--returns", "critic", "--bound", "positive"]
 # as many programs as demo.sh's samples, 4,000, all of them of the actor as it is then
-ROUNDS_ALONE = ["--on-policy", "--round-steps", "60", "--save-every", "60", "--group", "1",
+ROUNDS_ALONE = ["--on-policy", "--round-steps", "100", "--save-every", "100", "--group", "1",
                 "--round-problems", "800", "--returns", "critic", "--bound", "positive"]
-GROUP_BASELINE = ["--on-policy", "--round-steps", "60", "--save-every", "60", "--group", "4",
+GROUP_BASELINE = ["--on-policy", "--round-steps", "100", "--save-every", "100", "--group", "4",
                   "--round-problems", "200", "--returns", "baseline+critic", "--baseline", "group",
                   "--bound", "taper"]
 RELEASED = ["--objective", "ce+rl", "--returns", "baseline+critic", "--baseline", "greedy",
@@ -180,7 +180,7 @@ def train_actor(args, flags, seed, out):
     run = f"{out}/actor"
     return run, train("train_rl.py", run, "--init", warm_start, "--critic", f"{args.demo}/critic",
                       "--problems", TRAIN, *(["--programs", *given] if given else []),
-                      "--steps", args.steps or 300, "--batch-size", 32, "--lr", "1e-3",
+                      "--steps", args.steps or 500, "--batch-size", 32, "--lr", "1e-3",
                       "--warmup", 10, "--save-every", 50, "--seed", seed, *LENGTHS, *flags)
 
 
@@ -203,7 +203,7 @@ def train_warm_start(args, tasks, seed, out):
         model = f"{out}/{task}"
     run = f"{out}/warmstart"
     costs.append(train("pretrain_ntp.py", run, "--task", "warmstart", "--init", model,
-                       "--problems", TRAIN, "--steps", args.steps or 3000, "--batch-size", 16,
+                       "--problems", TRAIN, "--steps", args.steps or 5000, "--batch-size", 16,
                        "--lr", "2e-3", "--warmup", 50, "--save-every", 500, "--log-every", 100,
                        "--seed", seed, *LENGTHS))
     return run, np.sum(costs, axis=0).tolist()
@@ -426,7 +426,7 @@ def parse_args(argv=None):
     p.add_argument("--demo", default="runs/demo", help="what demo.sh has made")
     p.add_argument("--work", default="runs/tables", help="the rows' runs")
     p.add_argument("--steps", type=whole(1), help="steps of every row's RL (Table 5: of its warm start)"
-                   "; none: 300 (3000), as in demo.sh")
+                   "; none: 500 (3000), as in demo.sh")
     p.add_argument("--pretrain-steps", type=whole(1), default=100,
                    help="steps of Table 5's pretraining in all, as in demo.sh")
     p.add_argument("--num-programs", type=whole(1), default=10, help="programs for each test problem")

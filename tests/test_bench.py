@@ -130,7 +130,7 @@ def commands(monkeypatch):
 def demo_flags(parse_args, script, task=""):
     """The flags of demo.sh's first command of a script, parsed."""
     with open(os.path.join(ROOT, "demo.sh")) as file:
-        line = next(line for line in file if line.startswith(f"python {script} {task}"))
+        line = next(line for line in file if line.startswith(f"$RUN {script} {task}"))
     return vars(parse_args(shlex.split(line.replace("$L", " ".join(tables.LENGTHS)))[2:]))
 
 
