@@ -203,7 +203,7 @@ def train_warm_start(args, tasks, seed, out):
         model = f"{out}/{task}"
     run = f"{out}/warmstart"
     costs.append(train("pretrain_ntp.py", run, "--task", "warmstart", "--init", model,
-                       "--problems", TRAIN, "--steps", args.steps or 5000, "--batch-size", 16,
+                       "--problems", TRAIN, "--steps", args.steps or 3000, "--batch-size", 16,
                        "--lr", "2e-3", "--warmup", 50, "--save-every", 500, "--log-every", 100,
                        "--seed", seed, *LENGTHS))
     return run, np.sum(costs, axis=0).tolist()
