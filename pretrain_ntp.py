@@ -336,20 +336,21 @@ def make_pairs(args, tokenizer):
                   lambda code, solutions: solutions[rng.integers(len(solutions))])
         rows = [(problems[program.key], program,
                  target(program.code, tuple(problems[program.key].solutions))) for program in failed]
-    held = dict(zip([problem.problem_id for problem in solved], split(len(solved), args.held_out)))
+    held = dict(zip(problems, split(len(problems), args.held_out)))
     learned, held_out = [], []
     for problem, program, solution in rows:
         pair = (encode_prompt(tokenizer, problem, args.max_source, program),
                 encode_program(tokenizer, solution, args.max_target))
-        (held_out if held[problem.problem_id] else learned).append(pair)
+        (held_out if held[str(problem.problem_id)] else learned).append(pair)
     if not learned:
         raise UserError("--held-out leaves nothing to learn from; give a smaller share")
     return (lambda epoch: learned), held_out
 
 
 def split(count, share):
-    """(count,) booleans, True for the held-out share: the same in every run on as many items. (The warm
-    start counts problems with a solution, critic and RL all of them: what they hold out differs.)"""
+    """(count,) booleans, True for the held-out share. A smaller share is part of a larger one, and the
+    first items of a file are held out as they are in all of it: what one stage has not learned from,
+    the next one, which reads the same problems, can be measured on."""
     return np.random.default_rng(0).random(count) < share
 
 

@@ -16,7 +16,7 @@ from conftest import LAYOUTS
 from pretrain_ntp import (bucket, build_prompt, chosen_log_probs, collate, cross_entropy_loss,
                           decode_program, encode_program, encode_prompt, learning_rate, load_model,
                           main, model_states, msp_pair, nearest_solution, newest_checkpoint,
-                          ntp_pair, parse_args, token_log_probs)
+                          ntp_pair, parse_args, split, token_log_probs)
 from sandbox import Problem, Program, UserError
 
 CPU = torch.device("cpu")
@@ -208,6 +208,22 @@ def warmstart(tiny_model, tmp_path):
               "--save-every", "5", "--log-every", "2", "--lr", "1e-3", "--held-out", "0.2", *more])
         return (tmp_path / name / "metrics.jsonl").read_text()
     return run
+
+
+def test_all_stages_hold_out_the_same_problems(tiny_model, tmp_path):
+    """Catches a warm start that learned the solutions that RL and the critic are measured with: the
+    share is of all problems, though only every other one has a solution."""
+    rows = [{**PROBLEMS[0], "problem_id": i, "solutions": [f"print({i})\n"] * (i % 2)}
+            for i in range(100)]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    args = parse_args(["--task", "warmstart", "--init", "x", "--problems", str(tmp_path / "p.jsonl"),
+                       "--out", "x", "--held-out", "0.3"])
+    tokenizer, _ = load_model(tiny_model, CPU)
+    held = split(100, 0.3)
+    _, pairs = pretrain_ntp.make_pairs(args, tokenizer)
+    assert [decode_program(tokenizer, target) for _, target in pairs] == [
+        f"print({i})\n" for i in range(100) if held[i] and i % 2]
+    assert held[split(100, 0.1)].all() and (held[:50] == split(50, 0.3)).all() and 20 < held.sum() < 40
 
 
 def test_ten_steps_are_five_steps_and_five_more(warmstart, monkeypatch):
