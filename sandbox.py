@@ -14,7 +14,7 @@ A problem:
   example_tests    the tests that the statement shows, in the same shape, or null
   test_code, entry_point   in place of input_output: Python that calls `entry_point` and asserts
   solutions        ground-truth programs W, a list or the same as a JSON string
-  difficulty       any label
+  difficulty       any label, as text
 A program:
   problem_id, code, tokens (ids as sampled)
   source           ground_truth, sampled, greedy, beam, refined or repaired

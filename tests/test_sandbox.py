@@ -700,7 +700,7 @@ def test_customary_first_lines_work(first_line):
     ("class Late:\n    def __del__(self):\n        while True: pass\nlate = Late()\nprint(5)", "runtime_error", "Timeout")])
 def test_python_ends_in_order(code, outcome, error):
     """Catches output that was lost in a file which nobody closed; the end of the module's objects counts as in Python."""
-    done, = judge(Problem(1, "", input_output={"inputs": [""], "outputs": ["5"]}), [Program(1, code)], time_limit=1.0)
+    done, = judge(Problem(1, "", input_output={"inputs": [""], "outputs": ["5"]}), [Program(1, code)], time_limit=2.0)
     assert (done.outcome, done.error) == (outcome, error)
 
 
