@@ -8,6 +8,20 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+
+
+def pytest_addoption(parser):
+    parser.addoption("--cuda", action="store_true", help="let the stages use the card that is here, as "
+                     "they do by themselves (for test_cuda.py and -k feed_each_other)")
+
+
+def pytest_configure(config):
+    """Without --cuda no card is seen: most tests compare runs byte for byte, which a card's sums in
+    any order do not allow, and some want two processes with a device each."""
+    if not config.getoption("--cuda"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 collect_ignore = ["programs"]  # candidates for the sandbox, not tests
 
 
