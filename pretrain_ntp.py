@@ -414,6 +414,9 @@ def pick_device(name):
         if int(name[5:]) >= torch.cuda.device_count():
             raise UserError(f"no CUDA device {name[5:]} here; leave --device out or give --device cpu")
         torch.cuda.set_device(int(name[5:]))  # whose random state is saved
+        # cuDNN's attention, PyTorch's first choice on an H100, is built anew for each length, and its
+        # gradients are NaN for some (PyTorch's issue 196678)
+        torch.backends.cuda.enable_cudnn_sdp(False)
     return torch.device(name)
 
 

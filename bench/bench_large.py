@@ -31,8 +31,9 @@ from train_critic import Critic
 from train_rl import learn_rl
 
 # name, with RL, pairs a step, parts of a batch, grad-checkpointing (once on, it stays)
-STEPS = [("warm start", False, 8, 1, False), ("warm start", False, 32, 4, False),
-         ("warm start", False, 32, 4, True), ("L_ce + L_rl", True, 32, 4, True)]
+STEPS = [("warm start", False, 8, 1, False), ("warm start", False, 16, 1, False),
+         ("warm start", False, 32, 2, False), ("warm start", False, 32, 1, True),
+         ("warm start", False, 32, 2, True), ("L_ce + L_rl", True, 32, 2, True)]
 
 
 def make_model(shape, device):

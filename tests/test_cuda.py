@@ -16,7 +16,6 @@ from conftest import LAYOUTS
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no CUDA card is seen (python -m pytest --cuda shows it one)")
 
-CPU = torch.device("cpu")
 ROWS = [([5, 6, 7, 8, 9], [20, 21, 22, 1], "a", 3), ([9, 8, 7], [30, 31, 1], "b", 0)]
 
 
@@ -35,7 +34,7 @@ def test_the_card_gives_the_cpus_values(tiny_models, layout):
     """Catches a tensor that is left on the other device, and masks that the card's attention reads
     otherwise: log-probabilities, outcomes and prefix values agree within bfloat16's eight bits."""
     found = {}
-    for device in (CPU, torch.device("cuda:0")):
+    for device in map(pretrain_ntp.pick_device, ("cpu", "cuda")):
         tokenizer, model = pretrain_ntp.load_model(tiny_models[layout], device)
         torch.manual_seed(0)
         head = torch.randn(4, model.config.hidden_size)
@@ -52,16 +51,31 @@ def test_the_card_gives_the_cpus_values(tiny_models, layout):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+def test_gradients_are_numbers_at_every_length(tiny_models, layout):
+    """Catches cuDNN's attention, whose gradients are NaN where prompt and program have 64 tokens
+    together, with padding on the prompt's left."""
+    tokenizer, model = pretrain_ntp.load_model(tiny_models[layout], pretrain_ntp.pick_device("cuda"))
+    critic = train_critic.Critic(model).to(model.device)
+    for length in range(8, 72, 8):
+        batch = train_critic.critic_batch(
+            [([5] * 20, [6] * length, "a", 3), ([7] * 3, [8] * (length - 1), "b", 0)], tokenizer, model.device)
+        with pretrain_ntp.autocast(model.device):
+            loss = critic(batch).logsumexp(dim=-1).sum()
+        loss.backward()
+    assert all(p.grad.isfinite().all() for p in critic.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_program_is_the_same_in_whatever_batch(tiny_models, layout):
     """Catches rows that see each other or padding: in float32 programs that are sampled together,
     after prefixes of unequal length, are those sampled alone on the CPU."""
     found = {}
-    for device in (CPU, torch.device("cuda:0")):
+    for device in map(pretrain_ntp.pick_device, ("cpu", "cuda")):
         _, model = pretrain_ntp.load_model(tiny_models[layout], device)
         prompts, prefixes, seeds = [[5, 6, 7, 8, 9], [9, 8, 7]], [[20], [30, 31, 32]], [[0], [1]]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sample, "autocast", lambda device, **_: torch.autocast(device.type, enabled=False))
-            together = [(prompts, prefixes, seeds)] if device != CPU else [
+            together = [(prompts, prefixes, seeds)] if device.type == "cuda" else [
                 ([p], [w], [s]) for p, w, s in zip(prompts, prefixes, seeds)]
             found[device.type] = [row for p, w, s in together for row in sample.generate(
                 model.eval(), p, 5, 24, temperature=1.0, seeds=s, prefixes=w)]
