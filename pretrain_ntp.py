@@ -359,19 +359,20 @@ def split(count, share):
 def load_model(name, device, positions=0, vocab_texts=None):
     """(tokenizer, model) from `mini`, a checkpoint, a run directory (its newest checkpoint) or a hub
     name; `positions`: how many tokens of prompt and program it will have to read."""
-    # on a CPU PyTorch's fused attention is the slower one, in bfloat16 by far
-    attention = "eager" if device.type == "cpu" else None
     if name == "mini" and vocab_texts:
         tokenizer = train_tokenizer(vocab_texts, vocab_size=2048)
         config = transformers.T5Config(
             vocab_size=len(tokenizer), d_model=128, d_kv=32, d_ff=512, num_layers=3,
             num_decoder_layers=3, num_heads=4, dropout_rate=0.0, decoder_start_token_id=0,
             pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
-            attn_implementation=attention)
+            attn_implementation="eager")
         return tokenizer, transformers.T5ForConditionalGeneration(config).to(device)
     path = newest_checkpoint(name) or name
     try:
         config = AutoConfig.from_pretrained(path)
+        # PyTorch's fused attention is the slower one on a CPU, and on a card where it learns a bias for
+        # each distance, as a T5 does: then it is not fused, and in float32
+        attention = "eager" if device.type == "cpu" or config.is_encoder_decoder else None
         auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         model = auto.from_pretrained(path, dtype=torch.float32, attn_implementation=attention)
         tokenizer = AutoTokenizer.from_pretrained(path)

@@ -173,7 +173,7 @@ def sample_and_judge(actor, tokenizer, problems, num_programs, judge, args, seed
     process has its share of the problems, and all get all programs.
     """
     actor.eval()
-    groups = max(1, 256 // num_programs)
+    groups = max(1, args.decode_batch // num_programs)
     numbers = np.array_split(range(len(problems)), WORLD_SIZE)[RANK].tolist()
     with ThreadPoolExecutor(1) as judging:
         waiting = []
@@ -183,7 +183,7 @@ def sample_and_judge(actor, tokenizer, problems, num_programs, judge, args, seed
             rows = generate(actor, [encode_prompt(tokenizer, problem, args.max_source)
                                     for problem in part],
                             num_programs, args.max_target, pad_id=tokenizer.pad_token_id,
-                            seeds=[[*seed, i] for i in chosen], **decoding)
+                            seeds=[[*seed, i] for i in chosen], batch_size=args.decode_batch, **decoding)
             jobs = [(problem, Program(problem.problem_id, decode_program(tokenizer, ids), tokens=ids))
                     for problem, programs in zip(part, rows) for ids in programs]
             waiting.append(judging.submit(lambda jobs=jobs: sorted(judge.run(jobs))))
@@ -403,6 +403,8 @@ def parse_args(argv=None):
     g.add_argument("--round-steps", type=whole(1), default=20, help="optimizer steps of a round")
     g.add_argument("--round-problems", type=whole(1), default=160, help="problems of a round")
     g.add_argument("--group", type=whole(1), default=4, help="programs for each of them")
+    g.add_argument("--decode-batch", type=whole(1), default=256, help="programs decoded together; a card "
+                   "takes hardly longer for more of them")
     g.add_argument("--time-limit", type=number(0.01), default=4.0, metavar="SECONDS",
                    help="wall time of one test")
     args = p.parse_args(argv)

@@ -53,10 +53,12 @@ def make_models(args, problems, device):
         critic = load_model(args.model or "mini", device, vocab_texts=texts)[1]
         return tokenizer, actor, Critic(critic).to(device).eval()
     tokenizer = train_tokenizer(texts, vocab_size=2048)
-    actor, critic = (transformers.T5ForConditionalGeneration(transformers.T5Config(
-        **shape, dropout_rate=0.0, decoder_start_token_id=0, pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id)) for shape in (LARGE, SMALL))
-    return tokenizer, actor.to(device), Critic(critic).to(device).eval()
+    with device:
+        actor, critic = (transformers.T5ForConditionalGeneration(transformers.T5Config(
+            **shape, dropout_rate=0.0, decoder_start_token_id=0, pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id, attn_implementation="eager"))  # as load_model has it
+            for shape in (LARGE, SMALL))
+    return tokenizer, actor, Critic(critic).to(device).eval()
 
 
 def batches(pairs, manner, size, seed):

@@ -131,7 +131,7 @@ def demo_flags(parse_args, script, task=""):
     """The flags of demo.sh's first command of a script, parsed."""
     with open(os.path.join(ROOT, "demo.sh")) as file:
         line = next(line for line in file if line.startswith(f"$RUN {script} {task}"))
-    return vars(parse_args(shlex.split(line.replace("$L", " ".join(tables.LENGTHS)))[2:]))
+    return vars(parse_args(shlex.split(line.replace("$L", " ".join(tables.LENGTHS)).replace("$MANY", "256"))[2:]))
 
 
 def different(flags, others):
