@@ -198,12 +198,12 @@ def train_warm_start(args, tasks, seed, out):
         steps, sources = args.pretrain_steps // len(tasks), {"ntp": 96, "msp": 192}[task]
         costs.append(train("pretrain_ntp.py", f"{out}/{task}", "--task", task, "--init", model,
                            "--steps", steps, "--batch-size", 48, "--max-source", sources,
-                           "--max-target", 96, "--lr", "3e-3", "--warmup", 3 * steps // 10,
+                           "--max-target", 96, "--lr", "1e-3", "--warmup", 3 * steps // 10,
                            "--seed", seed))
         model = f"{out}/{task}"
     run = f"{out}/warmstart"
     costs.append(train("pretrain_ntp.py", run, "--task", "warmstart", "--init", model,
-                       "--problems", TRAIN, "--steps", args.steps or 3000, "--batch-size", 16,
+                       "--problems", TRAIN, "--steps", args.steps or 2400, "--batch-size", 16,
                        "--lr", "2e-3", "--warmup", 50, "--save-every", 500, "--log-every", 100,
                        "--seed", seed, *LENGTHS))
     return run, np.sum(costs, axis=0).tolist()
@@ -426,7 +426,7 @@ def parse_args(argv=None):
     p.add_argument("--demo", default="runs/demo", help="what demo.sh has made")
     p.add_argument("--work", default="runs/tables", help="the rows' runs")
     p.add_argument("--steps", type=whole(1), help="steps of every row's RL (Table 5: of its warm start)"
-                   "; none: 500 (3000), as in demo.sh")
+                   "; none: 500 (2400), as in demo.sh")
     p.add_argument("--pretrain-steps", type=whole(1), default=100,
                    help="steps of Table 5's pretraining in all, as in demo.sh")
     p.add_argument("--num-programs", type=whole(1), default=10, help="programs for each test problem")
