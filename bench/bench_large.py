@@ -3,27 +3,26 @@ weights, prompts of 600 tokens and programs of 512.
 
     python bench/bench_large.py
 
-training  pairs a second, tokens a second and peak memory of optimizer steps of the warm start (L_ce)
+training  seconds, tokens a second and peak memory of optimizer steps of the warm start (L_ce)
           and of RL (L_ce + L_rl, with a critic of CodeT5-small's shape), through the functions that
           the trainers themselves call; and the share of the card's bf16 peak: 6 operations a token
           and weight that it meets in the actor, without attention scores, recomputation and critic.
 sampling  one batch of programs for one prompt. The floor of a decoding step is the time to read
-          the decoder's weights in bf16 and every row's keys and values once, at the bandwidth that a
+          the decoder's weights and every row's keys and values once, in bf16, at the bandwidth that a
           copy on this card reaches.
 """
 import argparse
 import os
-import platform
 import sys
 import time
 from types import SimpleNamespace
 
 import numpy as np
 import torch
-import transformers
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from bench_training import LARGE, PEAK_TFLOPS, SMALL, SOURCE, TARGET
+from bench_sampling import describe
+from bench_training import LARGE, PEAK_TFLOPS, SMALL, SOURCE, TARGET, random_t5, weights
 from pretrain_ntp import distribute, learn_ce, optimizer_step, pick_device
 from sample import generate
 from sandbox import run_main
@@ -34,13 +33,6 @@ from train_rl import learn_rl
 STEPS = [("warm start", False, 8, 1, False), ("warm start", False, 16, 1, False),
          ("warm start", False, 32, 2, False), ("warm start", False, 32, 1, True),
          ("warm start", False, 32, 2, True), ("L_ce + L_rl", True, 32, 2, True)]
-
-
-def make_model(shape, device):
-    with device:  # the card draws 738 million random weights in no time
-        return transformers.T5ForConditionalGeneration(transformers.T5Config(
-            **shape, dropout_rate=0.0, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,
-            attn_implementation="eager"))  # as load_model has it
 
 
 def synchronize(device):
@@ -96,21 +88,13 @@ def train(name, with_rl, batch_size, parts, checkpointing, actor, critic, args, 
         optimizer_step(actor, optimizer, step, flags)
         synchronize(device)
         seconds.append(time.perf_counter() - started)
-    encoder, decoder = weights(actor)
-    used = 6 * (tokens @ [encoder, decoder]) / np.median(seconds[1:]) / 1e12
+    used = 6 * (tokens @ weights(actor)) / np.median(seconds[1:]) / 1e12
     share = f", {used / args.peak:.1%} of {args.peak:.0f} TFLOP/s" if args.peak else ""
     print(f"{name:12} batch {batch_size}, --accumulate {parts}"
           f"{', --grad-checkpointing' if checkpointing else ''}: "
           f"{np.median(seconds[1:]):.3f} [{min(seconds[1:]):.3f}, {max(seconds[1:]):.3f}] s a step, "
           f"{tokens.sum() / np.median(seconds[1:]):.0f} tokens/s{share}, {gigabytes(device):.1f} GiB",
           flush=True)
-
-
-def weights(actor):
-    """How many weights a source token meets, and a target token: the decoder's and the head's."""
-    encoder, decoder = (sum(p.numel() for p in stack.block.parameters())
-                        for stack in (actor.encoder, actor.decoder))
-    return encoder, decoder + actor.config.vocab_size * actor.config.d_model
 
 
 def decode(count, actor, args, device):
@@ -123,16 +107,15 @@ def decode(count, actor, args, device):
         programs, = generate(actor, [prompt], count, length, "sample", 0.6, 0.95, [[0]],
                              batch_size=count)
         seconds = time.perf_counter() - started
-    lengths = [len(program) for program in programs]
-    config = actor.config
-    row = 2 * 2 * config.num_layers * config.num_heads * config.d_kv  # keys and values of a token, bf16
-    read = 2 * weights(actor)[1] + row * np.sum(
-        [args.source + np.arange(n).mean() for n in lengths]) * np.mean(lengths) / max(lengths)
+    lengths, config = np.array([len(program) for program in programs]), actor.config
+    token = 2 * config.num_layers * config.num_heads * config.d_kv  # its keys and values in all layers
+    read = 2 * (weights(actor)[1] * max(lengths)  # bytes; a row of n tokens reads 0 + 1 + .. + n - 1
+                + token * (lengths * args.source + lengths * (lengths - 1) // 2).sum())
     floor = read / args.bandwidth
     print(f"sampling     {count} programs of {np.mean(lengths):.0f} tokens: {seconds:.1f} s, "
           f"{count / seconds:.1f} programs/s, {1e3 * seconds / max(lengths):.1f} ms a step, of which "
-          f"reading takes {1e3 * floor:.2f} at {args.bandwidth / 1e12:.2f} TB/s "
-          f"({floor * max(lengths) / seconds:.1%}), {gigabytes(device):.1f} GiB", flush=True)
+          f"reading takes {1e3 * floor / max(lengths):.2f} at {args.bandwidth / 1e12:.2f} TB/s "
+          f"({floor / seconds:.1%}), {gigabytes(device):.1f} GiB", flush=True)
 
 
 def parse_args():
@@ -156,10 +139,9 @@ def main():
     args.peak = args.peak or next((n for name, n in PEAK_TFLOPS.items() if name in gpu), None)
     args.bandwidth = copy_bandwidth(device)
     torch.manual_seed(0)
-    actor, critic = make_model(LARGE, device), Critic(make_model(SMALL, device)).to(device).eval()
-    print(f"{gpu}, {os.cpu_count()} CPU cores; Python {platform.python_version()}, torch "
-          f"{torch.__version__}, transformers {transformers.__version__}; "
-          f"{sum(p.numel() for p in actor.parameters()) / 1e6:.0f} million parameters, critic "
+    actor, critic = random_t5(LARGE, device), Critic(random_t5(SMALL, device)).to(device).eval()
+    describe(device)
+    print(f"{sum(p.numel() for p in actor.parameters()) / 1e6:.0f} million parameters, critic "
           f"{sum(p.numel() for p in critic.parameters()) / 1e6:.0f}; prompts of {args.source} tokens, "
           f"programs of {args.target}", flush=True)
     for count in args.num_programs:

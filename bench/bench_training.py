@@ -45,6 +45,20 @@ SMALL = dict(d_model=512, d_kv=64, d_ff=2048, num_layers=6, num_heads=8, vocab_s
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312}  # dense bf16
 
 
+def random_t5(shape, device, pad_token_id=0, eos_token_id=1):
+    with device:  # a card draws 738 million random weights in no time
+        return transformers.T5ForConditionalGeneration(transformers.T5Config(
+            **shape, dropout_rate=0.0, decoder_start_token_id=0, pad_token_id=pad_token_id,
+            eos_token_id=eos_token_id, attn_implementation="eager"))  # as load_model has it
+
+
+def weights(actor):
+    """How many weights a source token meets, and a target token: the decoder's and the head's."""
+    encoder, decoder = (sum(p.numel() for p in stack.block.parameters())
+                        for stack in (actor.encoder, actor.decoder))
+    return encoder, decoder + actor.config.vocab_size * actor.config.d_model
+
+
 def make_models(args, problems, device):
     """(tokenizer, actor, critic); the critic of the large shape is small, as in the paper."""
     texts = [build_prompt(problem) + code for problem in problems for code in problem.solutions]
@@ -53,11 +67,8 @@ def make_models(args, problems, device):
         critic = load_model(args.model or "mini", device, vocab_texts=texts)[1]
         return tokenizer, actor, Critic(critic).to(device).eval()
     tokenizer = train_tokenizer(texts, vocab_size=2048)
-    with device:
-        actor, critic = (transformers.T5ForConditionalGeneration(transformers.T5Config(
-            **shape, dropout_rate=0.0, decoder_start_token_id=0, pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id, attn_implementation="eager"))  # as load_model has it
-            for shape in (LARGE, SMALL))
+    actor, critic = (random_t5(shape, device, tokenizer.pad_token_id, tokenizer.eos_token_id)
+                     for shape in (LARGE, SMALL))
     return tokenizer, actor, Critic(critic).to(device).eval()
 
 
@@ -215,10 +226,6 @@ def main():
     source, target = np.mean([(len(s), len(t)) for s, t in pairs], axis=0)
     print(f"{sum(p.numel() for p in actor.parameters()) / 1e6:.1f} million parameters, "
           f"{len(pairs)} pairs of {source:.0f} + {target:.0f} tokens, {args.batch_size} a batch")
-    # what a source token meets, and what a target token does: the decoder and the head
-    encoder, decoder = (sum(p.numel() for p in stack.block.parameters())
-                        for stack in (actor.encoder, actor.decoder))
-    weights = encoder, decoder + actor.config.vocab_size * actor.config.d_model
     check_losses(actor, critic, tokenizer, pairs[:args.batch_size], device)
     with_trainer = importlib.util.find_spec("accelerate") is not None
     if not with_trainer:
@@ -246,7 +253,8 @@ def main():
             wall, cpu, source, target, positions = np.array(rows).T
             tokens_per[manner] = (source + target) / wall, (source + target) / cpu
             by_clock, by_cpu = map(spread, tokens_per[manner])
-            used = 6 * (weights[0] * source + weights[1] * target) / wall / 1e12
+            per_source, per_target = weights(actor)
+            used = 6 * (per_source * source + per_target * target) / wall / 1e12
             print(f"  {manner:5}{by_clock} tokens/s, {by_cpu} a CPU second, "
                   f"{1 - sum(source + target) / sum(positions):.0%} of the positions are padding"
                   + (f", {np.median(used) / peak:.1%} of {peak:.0f} TFLOP/s" if peak else ""))

@@ -9,7 +9,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-
 def pytest_addoption(parser):
     parser.addoption("--cuda", action="store_true", help="let the stages use the card that is here, as "
                      "they do by themselves (for test_cuda.py and -k feed_each_other)")
