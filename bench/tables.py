@@ -61,6 +61,7 @@ TRAIN = os.path.join(DATA, "train.jsonl")
 # --- the rows -------------------------------------------------------------------------------------
 
 LENGTHS = ["--max-source", "320", "--max-target", "256"]
+PRETRAIN_STEPS = 100  # of demo.sh
 # as in demo.sh, whose first round are the programs of the warm start
 ON_POLICY = ["--on-policy", "--round-steps", "50", "--group", "1", "--round-problems", "1600",
              "--returns", "critic", "--bound", "positive"]
@@ -146,12 +147,16 @@ def judged_programs(problems, model, out, seed, *flags, split="test", judging=()
 
 
 def table_name(args):
-    """Of its file; --steps is part of it, and of the names of the rows' runs."""
+    """Of its file; numbers of steps are part of it, and of the names of the rows' runs."""
     return (f"table{args.table}" if args.table.isdigit() else args.table) + with_steps(args)
 
 
-def with_steps(args):
-    return f"-{args.steps}-steps" if args.steps else ""
+def with_steps(args, pretrained=True):
+    """What of a name says how many steps, where they are not the default."""
+    name = f"-{args.steps}-steps" if args.steps else ""
+    if args.pretrain_steps != PRETRAIN_STEPS and pretrained:
+        name += f"-{args.pretrain_steps}-pretraining"
+    return name
 
 
 def test_problems(args):
@@ -215,7 +220,8 @@ def run_row(args, row, flags, seed):
     flags: of train_rl.py; None is the warm start itself. In Table 5 the tasks of pretraining.
     """
     prefix = "table5-" if args.table == "5" else ""
-    out = f"{args.work}/{prefix}{row.replace(' ', '-')}{with_steps(args)}-{seed}"
+    name = row.replace(" ", "-") + with_steps(args, pretrained=args.table == "5" and bool(flags))
+    out = f"{args.work}/{prefix}{name}-{seed}"
     run, cost = None, None
     if flags is not None:
         run, cost = (train_warm_start if args.table == "5" else train_actor)(args, flags, seed, out)
@@ -427,7 +433,7 @@ def parse_args(argv=None):
     p.add_argument("--work", default="runs/tables", help="the rows' runs")
     p.add_argument("--steps", type=whole(1), help="steps of every row's RL (Table 5: of its warm start)"
                    "; none: 500 (2400), as in demo.sh")
-    p.add_argument("--pretrain-steps", type=whole(1), default=100,
+    p.add_argument("--pretrain-steps", type=whole(1), default=PRETRAIN_STEPS,
                    help="steps of Table 5's pretraining in all, as in demo.sh")
     p.add_argument("--num-programs", type=whole(1), default=10, help="programs for each test problem")
     p.add_argument("--num-problems", type=whole(1),

@@ -16,7 +16,6 @@ import pytest
 import torch
 
 from conftest import LAYOUTS
-from sandbox import run_main
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -35,22 +34,37 @@ def run(name, *words):
     importlib.import_module(name).main([str(word) for word in words])
 
 
-# Processes that can be killed begin as forks of one that has imported torch, alone and only once.
+# Processes that can be killed begin as forks of one that has imported the libraries, once. Neither it nor
+# the head of this file imports anything of ours: sandbox.py reads RANK when it is imported.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["train_rl", "evaluate"])
+FORKS.set_forkserver_preload(["torch.distributed.fsdp", "transformers.models.t5.modeling_t5"])
 
 
-def stage(name, words, cwd):
+def stage(name, words, cwd, **variables):
     """Start run() in a process of its own, to be killed."""
-    process = FORKS.Process(target=run_in, args=(cwd, name, words))
+    process = FORKS.Process(target=run_in, args=(cwd, name, words, variables))
     process.start()
     return process
 
 
-def run_in(cwd, name, words):
+def run_in(cwd, name, words, variables):
+    os.environ.update(variables)
     os.chdir(cwd)
     torch.set_num_threads(1)
+    if variables:  # one of two processes
+        torch.cpu.get_capabilities = dict
     run(name, *words)
+
+
+def kill_at(processes, moment):
+    """Kill them all as soon as moment() is true."""
+    while all(process.is_alive() for process in processes) and not moment():
+        time.sleep(0.002)
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.join()
+        assert process.exitcode in (-signal.SIGKILL, 0)  # 0: it was quicker than the blow
 
 
 LENGTHS = ["--max-source", "200", "--max-target", "40"]
@@ -88,7 +102,7 @@ STAGES = {
     "critic sampling": ("sample", ["--model", "eager", "--critic", "critic_test", "--repairer", "tiny",
                                    "--problems", "p.jsonl", "--num-programs", "4",
                                    "--mini-batch", "2", "--batch-size", "2", "--temperature", "1",
-                                   "--max-source", "200", "--max-target", "16", "--out", "OUT"],
+                                   "--max-source", "200", "--max-target", "8", "--out", "OUT"],
                         "OUT"),
     "repair": ("pretrain_ntp", ["--task", "repair", "--init", "tiny", "--problems", "p.jsonl",
                                 "--programs", "judged.jsonl", *TRAIN, *LENGTHS, "--out", "OUT"],
@@ -139,16 +153,11 @@ def test_kill_9_at_a_random_moment_and_the_same_command_gives_the_same_file(work
     the file of a killed and continued run equals an uninterrupted run's, byte for byte."""
     name, words, result = STAGES[key]
     out = [word.replace("OUT", f"{key}_killed") for word in words]
-    killed = stage(name, out, work)
     target = work / result.replace("OUT", f"{key}_killed")
     # lines that stand in the file when the blow falls: before a trainer's first checkpoint, or after
     wanted = random.choice([1, 5, 6, 7])
-    while killed.is_alive() and not (
-            target.exists() and target.read_bytes().count(b"\n") >= wanted):
-        time.sleep(0.002)
-    killed.kill()
-    killed.join()
-    assert killed.exitcode in (-signal.SIGKILL, 0)  # 0: it was quicker than the blow
+    kill_at([stage(name, out, work)],
+            lambda: target.exists() and target.read_bytes().count(b"\n") >= wanted)
     run(name, *out)
     run(name, *[word.replace("OUT", f"{key}_straight") for word in words])
     assert target.read_bytes() == (work / result.replace("OUT", f"{key}_straight")).read_bytes()
@@ -162,35 +171,14 @@ def dry(tiny_model, work):
     (work / "dry" / "config.json").write_text(json.dumps({**config, "dropout_rate": 0.0}))
 
 
-# A stage on a CPU without bfloat16, which rounds each part of a sum, so that one or two parts differ.
-IN_FLOAT32 = """import runpy, sys, torch
-torch.cpu.get_capabilities = dict
-sys.path.insert(0, sys.argv[1])
-del sys.argv[:2]
-runpy.run_path(sys.argv[0], run_name="__main__")"""
-
-
-def torchrun(name, *words, cwd):
-    """Start the stage in two processes, as a user would, but in float32."""
-    return launch([sys.executable, "-m", "torch.distributed.run", "--standalone",
-                   "--nproc-per-node", "2"], name, words, cwd)
-
-
-def two_processes(name, *words, cwd):
-    """The two processes that torchrun() starts, without the one that starts them: some seconds less."""
+def two_processes(name, words, cwd):
+    """The two processes that torchrun starts, as on a CPU without bfloat16, which rounds each part of a
+    sum, so that one or two parts differ."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    return [launch([sys.executable], name, words, cwd, RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2",
-                   MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)) for rank in "01"]
-
-
-def launch(python, name, words, cwd, **variables):
-    (cwd / "in_float32.py").write_text(IN_FLOAT32)
-    return subprocess.Popen(
-        [*python, "in_float32.py", ROOT, os.path.join(ROOT, name + ".py"), *map(str, words)],
-        cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **variables})
+    return [stage(name, words, cwd, RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2",
+                  MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)) for rank in "01"]
 
 
 @pytest.mark.parametrize("key, more", [
@@ -202,22 +190,14 @@ def test_two_processes_learn_what_one_does(work, dry, monkeypatch, key, more):
     programs of unequal length, the last of an epoch fewer than there are parts), a part that is lost
     or counted twice, a state that is not gathered. The two processes are stopped after the first
     checkpoint and one process goes on; the log is that of one process alone."""
-    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)  # as IN_FLOAT32
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)  # as in two_processes()
     name, words, _ = STAGES[key]
     words = ["dry" if word == "tiny" else word for word in words]
     out = f"{key}_{'_'.join(more)}_two"
     if not (work / f"{key}_one").exists():
         run(name, *[word.replace("OUT", f"{key}_one") for word in words])
     two = [word.replace("OUT", out) for word in words] + more
-    killed = two_processes(name, *two, cwd=work)
-    while all(process.poll() is None for process in killed) and not list(
-            (work / out).glob("step-*[0-9]")):
-        time.sleep(0.02)
-    for process in killed:
-        process.kill()
-    for process in killed:
-        error = process.communicate()[1]
-        assert process.returncode in (-signal.SIGKILL, 0), error  # 0: quicker than the blow
+    kill_at(two_processes(name, two, work), lambda: list((work / out).glob("step-*[0-9]")))
     run(name, *[word for word in two if word != "--shard"])
     one, two = ([json.loads(line) for line in (work / run / "metrics.jsonl").read_text().splitlines()]
                 for run in (f"{key}_one", out))
@@ -229,22 +209,18 @@ def test_two_processes_learn_what_one_does(work, dry, monkeypatch, key, more):
 def test_two_processes_write_the_same_programs_and_verdicts_as_one_also_after_a_kill(work):
     """Catches programs that are lost or doubled between the parts: the joined file is that of one
     process, byte for byte, though the run was killed and went on with another number of processes."""
-    for key, processes in (("critic sampling", 2), ("evaluate", 1)):
+    for key in ("critic sampling", "evaluate"):
         name, words, _ = STAGES[key]
         one, two = ([word.replace("OUT", f"{key} {number}.jsonl") for word in words]
                     for number in ("one", "two"))
         run(name, *one)
-        killed = torchrun(name, *two, cwd=work)
-        while killed.poll() is None and not list(work.glob(f"{key} two.jsonl.part-*")):
-            time.sleep(0.01)
-        killed.send_signal(signal.SIGTERM)  # torchrun ends its processes
-        killed.communicate()
-        if processes == 1:
+        kill_at(two_processes(name, two, work), lambda: list(work.glob(f"{key} two.jsonl.part-*")))
+        if key == "evaluate":
             run(name, *two)
-        else:
-            again = torchrun(name, *two, cwd=work)
-            error = again.communicate(timeout=240)[1]
-            assert again.returncode == 0, error
+        else:  # as a user starts it
+            subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone",
+                            "--nproc-per-node", "2", os.path.join(ROOT, name + ".py"), *two],
+                           env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240, check=True)
         assert (work / f"{key} two.jsonl").read_bytes() == (work / f"{key} one.jsonl").read_bytes()
         assert not list(work.glob(f"{key} two.jsonl.part-*"))
 
@@ -350,6 +326,7 @@ def test_the_stages_feed_each_other(work, tiny_models, tmp_path, layout, monkeyp
 ])
 def test_bad_input_gets_one_sentence_and_exit_status_2(work, name, words, says, capsys):
     """Catches a traceback, or a start of work that bad input will throw away."""
+    from sandbox import run_main
     (work / "broken.jsonl").write_text('{"problem_id": 1, "question": "?"}\n{"problem_id": 2,\n')
     (work / "stranger.jsonl").write_text('{"problem_id": "who", "code": ""}\n')
     (work / "foreign.jsonl").write_text(json.dumps(
