@@ -232,28 +232,29 @@ def test_the_stages_feed_each_other(work, tiny_models, tmp_path, layout, monkeyp
     (tmp_path / "p.jsonl").symlink_to(work / "p.jsonl")
     (tmp_path / "judged.jsonl").symlink_to(work / "judged.jsonl")
     monkeypatch.chdir(tmp_path)
+    train = [*TRAIN, "--steps", "4", *LENGTHS]
     run("pretrain_ntp", "--task", "warmstart", "--init", tiny_models[layout], "--problems", "p.jsonl",
-        *TRAIN, *LENGTHS, "--out", "ws")
+        *train, "--out", "ws")
     for flags, out in ((["--num-programs", "2"], "s"), (["--greedy"], "g")):
         run("sample", "--model", "ws", "--problems", "p.jsonl", *flags, *LENGTHS,
             "--out", f"{out}.jsonl")
         run("evaluate", "--problems", "p.jsonl", "--programs", f"{out}.jsonl", "--k", "1",
             "--out", f"{out}j.jsonl")
     run("train_critic", "--init", "ws", "--problems", "p.jsonl", "--programs", "sj.jsonl",
-        *TRAIN, *LENGTHS, "--out", "c")
+        *train, "--out", "c")
     report = json.loads((tmp_path / "c" / "report.json").read_text())
     assert report["programs"] > 0 and len(report["prefix"]) == 5
     # A model that never learned writes programs that all fail alike,
     # so the judged toy programs join.
     capsys.readouterr()
     run("train_rl", "--init", "ws", "--critic", "c", "--problems", "p.jsonl", "--programs",
-        "sj.jsonl", "gj.jsonl", "judged.jsonl", *TRAIN, *LENGTHS, "--out", "rl")
+        "sj.jsonl", "gj.jsonl", "judged.jsonl", *train, "--out", "rl")
     log = capsys.readouterr().out
     assert "reward" in log and "passed" in log
     run("pretrain_ntp", "--task", "repair", "--init", "rl", "--problems", "p.jsonl", "--programs",
-        "judged.jsonl", *TRAIN, *LENGTHS, "--out", "repair")
+        "judged.jsonl", *train, "--out", "repair")
     run("train_critic", "--binary", "--init", "ws", "--problems", "p.jsonl", "--programs", "sj.jsonl",
-        *TRAIN, *LENGTHS, "--out", "c_test")
+        *train, "--out", "c_test")
     run("sample", "--model", "rl", "--critic", "c_test", "--repairer", "repair", "--problems", "p.jsonl",
         "--num-programs", "2", *LENGTHS, "--out", "r.jsonl")
     run("evaluate", "--problems", "p.jsonl", "--programs", "r.jsonl", "--k", "1",
