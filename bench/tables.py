@@ -8,6 +8,7 @@ offline against on-policy, on mini-APPS, over seeds.
     python bench/tables.py --table 3 --steps 1200       # writes results/table3-1200-steps.md
     python bench/tables.py --table 4 --num-programs 20  # the demo's actor, critic_test and repair
     python bench/tables.py --table 5 --seeds 0 1 2      # needs nothing of the demo but the data
+    python bench/tables.py --table 5 --pretrain-steps 1000  # writes results/table5-1000-pretraining.md
 
 Reads    --demo: demo.sh's folder. Every row trains `train_rl.py` for the same number of steps and
          batches from the same warm start, then draws and judges the same number of programs for
