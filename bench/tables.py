@@ -155,7 +155,7 @@ def table_name(args):
 def with_steps(args, pretrained=True):
     """What of a name says how many steps, where they are not the default."""
     name = f"-{args.steps}-steps" if args.steps else ""
-    if args.pretrain_steps != PRETRAIN_STEPS and pretrained:
+    if args.table == "5" and pretrained and args.pretrain_steps != PRETRAIN_STEPS:
         name += f"-{args.pretrain_steps}-pretraining"
     return name
 
@@ -221,7 +221,7 @@ def run_row(args, row, flags, seed):
     flags: of train_rl.py; None is the warm start itself. In Table 5 the tasks of pretraining.
     """
     prefix = "table5-" if args.table == "5" else ""
-    name = row.replace(" ", "-") + with_steps(args, pretrained=args.table == "5" and bool(flags))
+    name = row.replace(" ", "-") + with_steps(args, pretrained=bool(flags))
     out = f"{args.work}/{prefix}{name}-{seed}"
     run, cost = None, None
     if flags is not None:
@@ -469,6 +469,8 @@ def write_table(args, lines, problems):
              f"of {problems} test problems" + (f", {args.steps} steps" if args.steps else ""))
     if args.table == "4":
         title += f", temperature {args.temperature}"
+    if args.table == "5":
+        title += f", {args.pretrain_steps} steps of pretraining"
     os.makedirs("results", exist_ok=True)
     with open(f"results/{table_name(args)}.md", "w") as file:
         file.write(f"{title}\n\n" + "\n".join(lines) + "\n")

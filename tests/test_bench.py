@@ -196,6 +196,7 @@ def test_rows_of_other_steps_have_other_folders(monkeypatch):
         tables.run_row(tables.parse_args(["--table", "3", *more]), "ce+rl", [], 0)
     assert folders == [("runs/tables/ce+rl-0",) * 2, ("runs/tables/ce+rl-1200-steps-0",) * 2]
     monkeypatch.setattr(tables, "train_warm_start", lambda args, tasks, seed, out: (out, [0, 0]))
+    assert tables.table_name(tables.parse_args(["--table", "3", "--pretrain-steps", "1000"])) == "table3"
     args = tables.parse_args(["--table", "5", "--pretrain-steps", "1000"])
     assert tables.table_name(args) == "table5-1000-pretraining"
     names = [tables.run_row(args, row, tasks, 0)[0] for row, tasks in (("none", []), ("ntp", ["ntp"]))]
