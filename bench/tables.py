@@ -62,14 +62,14 @@ TRAIN = os.path.join(DATA, "train.jsonl")
 # --- the rows -------------------------------------------------------------------------------------
 
 LENGTHS = ["--max-source", "320", "--max-target", "256"]
-PRETRAIN_STEPS = 100  # of demo.sh
+PRETRAIN_STEPS = 200  # of demo.sh
 # as in demo.sh, whose first round are the programs of the warm start
-ON_POLICY = ["--on-policy", "--round-steps", "30", "--group", "1", "--round-problems", "480",
+ON_POLICY = ["--on-policy", "--round-steps", "40", "--group", "1", "--round-problems", "640",
              "--returns", "critic", "--bound", "positive"]
 # as many programs as demo.sh's samples, 4,000, all of them of the actor as it is then
-ROUNDS_ALONE = ["--on-policy", "--round-steps", "60", "--save-every", "60", "--group", "1",
+ROUNDS_ALONE = ["--on-policy", "--round-steps", "80", "--save-every", "80", "--group", "1",
                 "--round-problems", "800", "--returns", "critic", "--bound", "positive"]
-GROUP_BASELINE = ["--on-policy", "--round-steps", "60", "--save-every", "60", "--group", "4",
+GROUP_BASELINE = ["--on-policy", "--round-steps", "80", "--save-every", "80", "--group", "4",
                   "--round-problems", "200", "--returns", "baseline+critic", "--baseline", "group",
                   "--bound", "taper"]
 RELEASED = ["--objective", "ce+rl", "--returns", "baseline+critic", "--baseline", "greedy",
@@ -186,8 +186,8 @@ def train_actor(args, flags, seed, out):
     run = f"{out}/actor"
     return run, train("train_rl.py", run, "--init", warm_start, "--critic", f"{args.demo}/critic",
                       "--problems", TRAIN, *(["--programs", *given] if given else []),
-                      "--steps", args.steps or 300, "--batch-size", 16, "--lr", "5e-4",
-                      "--warmup", 10, "--save-every", 30, "--seed", seed, *LENGTHS, *flags)
+                      "--steps", args.steps or 400, "--batch-size", 16, "--lr", "1e-3",
+                      "--warmup", 10, "--save-every", 40, "--seed", seed, *LENGTHS, *flags)
 
 
 def train_warm_start(args, tasks, seed, out):
@@ -204,13 +204,13 @@ def train_warm_start(args, tasks, seed, out):
         steps, sources = args.pretrain_steps // len(tasks), {"ntp": 96, "msp": 192}[task]
         costs.append(train("pretrain_ntp.py", f"{out}/{task}", "--task", task, "--init", model,
                            "--steps", steps, "--batch-size", 16, "--max-source", sources,
-                           "--max-target", 96, "--lr", "1e-3", "--warmup", 3 * steps // 10,
+                           "--max-target", 96, "--lr", "1e-3", "--warmup", 3 * steps // 20,
                            "--seed", seed))
         model = f"{out}/{task}"
     run = f"{out}/warmstart"
     costs.append(train("pretrain_ntp.py", run, "--task", "warmstart", "--init", model,
-                       "--problems", TRAIN, "--steps", args.steps or 1200, "--batch-size", 8,
-                       "--lr", "2e-3", "--warmup", 50, "--save-every", 400, "--log-every", 100,
+                       "--problems", TRAIN, "--steps", args.steps or 1500, "--batch-size", 8,
+                       "--lr", "2e-3", "--warmup", 50, "--save-every", 500, "--log-every", 100,
                        "--seed", seed, *LENGTHS))
     return run, np.sum(costs, axis=0).tolist()
 
