@@ -8,7 +8,7 @@ offline against on-policy, on mini-APPS, over seeds.
     python bench/tables.py --table 3 --steps 1200       # writes results/table3-1200-steps.md
     python bench/tables.py --table 4 --num-programs 20  # the demo's actor, critic_test and repair
     python bench/tables.py --table 5 --seeds 0 1 2      # needs nothing of the demo but the data
-    python bench/tables.py --table 5 --pretrain-steps 3000  # writes results/table5-3000-pretraining.md
+    python bench/tables.py --table 5 --pretrain-steps 1000  # writes results/table5-1000-pretraining.md
 
 Reads    --demo: demo.sh's folder. Every row trains `train_rl.py` for the same number of steps and
          batches from the same warm start, then draws and judges the same number of programs for
@@ -22,7 +22,7 @@ Writes   --work/ROW-SEED/ (a run and its programs), and the table: pass@k in per
 
 Table 3 has one more row, run only when --rows names it: `released recipe`, those choices of the
 released code that are flags here: rewards relative to the greedy program's, the critic's values as
-they come, samples of the warm start, batches of 4 (so a quarter of the programs in as many steps),
+they come, samples of the warm start, batches of 4 (so an eighth of the programs in as many steps),
 and nothing that bounds the negative branch. The learning rate is that of the other rows.
 
 Table 4: N = --num-programs programs for each of the first --num-problems test problems, in
@@ -32,7 +32,7 @@ rounds of the row generated for that problem (1@ is of those that pass its examp
 
 Table 5: what comes before the warm start, which is demo.sh's. All rows of a seed start from the
 same random weights, and all rows of all seeds have the same tokenizer. Where there is pretraining
-there are --pretrain-steps steps of 16 windows of 192 tokens, in halves for `msp + ntp`. Of these
+there are --pretrain-steps steps of 48 windows of 192 tokens, in halves for `msp + ntp`. Of these
 NTP loses what is more than 96 tokens from the pivot and MSP nothing, so that MSP trains on more
 tokens (the column says how many), though on fewer target tokens. `ntp` is demo.sh's pretraining.
 The paper has no rows `none` and `ntp`; its `msp` read CSN, then GCPY, and its `msp + ntp` adds
@@ -62,14 +62,14 @@ TRAIN = os.path.join(DATA, "train.jsonl")
 # --- the rows -------------------------------------------------------------------------------------
 
 LENGTHS = ["--max-source", "320", "--max-target", "256"]
-PRETRAIN_STEPS = 200  # of demo.sh
+PRETRAIN_STEPS = 100  # of demo.sh
 # as in demo.sh, whose first round are the programs of the warm start
-ON_POLICY = ["--on-policy", "--round-steps", "40", "--group", "1", "--round-problems", "640",
+ON_POLICY = ["--on-policy", "--round-steps", "50", "--group", "1", "--round-problems", "1600",
              "--returns", "critic", "--bound", "positive"]
 # as many programs as demo.sh's samples, 4,000, all of them of the actor as it is then
-ROUNDS_ALONE = ["--on-policy", "--round-steps", "80", "--save-every", "80", "--group", "1",
+ROUNDS_ALONE = ["--on-policy", "--round-steps", "100", "--save-every", "100", "--group", "1",
                 "--round-problems", "800", "--returns", "critic", "--bound", "positive"]
-GROUP_BASELINE = ["--on-policy", "--round-steps", "80", "--save-every", "80", "--group", "4",
+GROUP_BASELINE = ["--on-policy", "--round-steps", "100", "--save-every", "100", "--group", "4",
                   "--round-problems", "200", "--returns", "baseline+critic", "--baseline", "group",
                   "--bound", "taper"]
 RELEASED = ["--objective", "ce+rl", "--returns", "baseline+critic", "--baseline", "greedy",
@@ -186,8 +186,8 @@ def train_actor(args, flags, seed, out):
     run = f"{out}/actor"
     return run, train("train_rl.py", run, "--init", warm_start, "--critic", f"{args.demo}/critic",
                       "--problems", TRAIN, *(["--programs", *given] if given else []),
-                      "--steps", args.steps or 400, "--batch-size", 16, "--lr", "1e-3",
-                      "--warmup", 10, "--save-every", 40, "--seed", seed, *LENGTHS, *flags)
+                      "--steps", args.steps or 500, "--batch-size", 32, "--lr", "1e-3",
+                      "--warmup", 10, "--save-every", 50, "--seed", seed, *LENGTHS, *flags)
 
 
 def train_warm_start(args, tasks, seed, out):
@@ -203,13 +203,13 @@ def train_warm_start(args, tasks, seed, out):
         # Both read windows of 192 tokens: NTP cuts them in two, MSP's source is all of them.
         steps, sources = args.pretrain_steps // len(tasks), {"ntp": 96, "msp": 192}[task]
         costs.append(train("pretrain_ntp.py", f"{out}/{task}", "--task", task, "--init", model,
-                           "--steps", steps, "--batch-size", 16, "--max-source", sources,
-                           "--max-target", 96, "--lr", "1e-3", "--warmup", 3 * steps // 20,
+                           "--steps", steps, "--batch-size", 48, "--max-source", sources,
+                           "--max-target", 96, "--lr", "1e-3", "--warmup", 3 * steps // 10,
                            "--seed", seed))
         model = f"{out}/{task}"
     run = f"{out}/warmstart"
     costs.append(train("pretrain_ntp.py", run, "--task", "warmstart", "--init", model,
-                       "--problems", TRAIN, "--steps", args.steps or 1500, "--batch-size", 8,
+                       "--problems", TRAIN, "--steps", args.steps or 2400, "--batch-size", 16,
                        "--lr", "2e-3", "--warmup", 50, "--save-every", 500, "--log-every", 100,
                        "--seed", seed, *LENGTHS))
     return run, np.sum(costs, axis=0).tolist()
