@@ -476,21 +476,22 @@ def model_states(model, source, source_mask, program):
     return states[:, -1 - program.shape[1]:], output.logits[:, :-1]
 
 
-def before_program(model, prompts, pad_id):
+def before_program(model, prompts, pad_id, batch_size):
     """(encoded, openings): what stands before the program when one is written for each prompt, a list
-    of ids. encoded: an encoder-decoder's states (B, S, d) and mask (B, S), None for others.
-    openings: the tokens that a decoder reads before the program's first."""
+    of ids. encoded: an encoder-decoder's states (B, S, d) and mask (B, S), None for others; its
+    encoder reads `batch_size` prompts at once. openings: the tokens that a decoder reads before the
+    program's first."""
     if not model.config.is_encoder_decoder:
         return None, prompts
     source, mask = (x.to(model.device) for x in pad(prompts, pad_id))
-    states = model.get_encoder()(input_ids=source, attention_mask=mask).last_hidden_state
-    return (states, mask), [[model.config.decoder_start_token_id]] * len(prompts)
+    states = [model.get_encoder()(input_ids=ids, attention_mask=seen).last_hidden_state
+              for ids, seen in zip(source.split(batch_size), mask.split(batch_size))]
+    return (torch.cat(states), mask), [[model.config.decoder_start_token_id]] * len(prompts)
 
 
 def empty_cache(config):
     """Room for the keys and values of the tokens that have been read."""
-    cache = DynamicCache(config=config)
-    return EncoderDecoderCache(cache, DynamicCache(config=config)) if config.is_encoder_decoder else cache
+    return EncoderDecoderCache(DynamicCache(), DynamicCache()) if config.is_encoder_decoder else DynamicCache()
 
 
 # --- objective ------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ from collections import Counter, namedtuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from tqdm import tqdm
 
 from pretrain_ntp import (autocast, before_program, check_config, decode_program, empty_cache,
@@ -83,61 +84,90 @@ def next_tokens(logits, temperature, top_p, uniform, width=16):
     return tokens
 
 
+# New rows begin when this share of a batch is left. A card takes no longer for many rows than for few; on
+# a CPU the padding of rows of unequal age costs more than a small batch, so they wait for the last.
+REFILL = {"cuda": 0.75, "cpu": 0.0}
+
+
+def stack(cache, other, width):
+    """Put the rows of another cache below, both cut or padded on their left to `width` columns."""
+    for ours, theirs in zip(cache.layers, other.layers):
+        ours.keys, ours.values = (
+            torch.cat([F.pad(x, (0, 0, width - x.shape[2], 0)) for x in pair])
+            for pair in ((ours.keys, theirs.keys), (ours.values, theirs.values)))  # (R, heads, n, d)
+
+
 def decode(model, encoded, openings, prefixes, group, uniforms, max_target, temperature, top_p,
-           pad_id):
-    """Continue R rows until each has said end-of-sequence. Finished rows leave the batch.
+           pad_id, batch_size):
+    """Continue R rows until each has said end-of-sequence, at most `batch_size` at once: finished
+    rows leave the batch, and new ones take their place.
 
     encoded, openings: before_program of each of K seeds.  prefixes: the tokens that a seed's
-    programs begin with; they are read into the cache once a seed, after its opening.
+    programs begin with; they are read into the cache after its opening, once for all rows that
+    begin together.
     group: (R,), the seed that each row continues.  uniforms: (R, max_target), the randomness of
     every row and step; None for greedy.  Returns R lists of token ids, prefixes included.
 
     What is shorter is padded on the left and the padding is masked, so that a row is decoded as if
     it stood by itself.
     """
-    starts = [[*opening, *prefix] for opening, prefix in zip(openings, prefixes)]
-    width, eos, cache = max(map(len, starts)), model.config.eos_token_id, empty_cache(model.config)
-    tokens = torch.tensor([[pad_id] * (width - len(start)) + start for start in starts])  # (K, w)
-    seen = torch.arange(width) >= width - torch.tensor([[len(start)] for start in starts])  # (K, w)
-    padded = not seen.all()
+    eos, device = model.config.eos_token_id, group.device
     # transformers 5.24 has renamed the argument
     name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
-    def forward(tokens, seen, encoded):
-        inputs = reading(model.config, tokens, seen if padded else None, encoded)
+    def forward(tokens, seen, encoded, cache):
+        inputs = reading(model.config, tokens, None if seen.all() else seen, encoded)
         return model(**inputs, use_cache=True, **{name: cache}).logits[:, -1].float()
 
-    def choose(rows):
-        """What the next forward needs of these rows. The cache holds what attention needs of the
-        encoder's states; from there on only their shape is read."""
-        cache.batch_select_indices(rows)
-        return seen[rows], encoded and (encoded[0][:1].expand(len(rows), -1, -1), encoded[1][rows])
+    def begin(rows):
+        """Read what stands before these rows: (logits, seen, cache)."""
+        seeds, which = group[rows].unique(return_inverse=True)
+        starts = [[*openings[k], *prefixes[k]] for k in seeds.tolist()]
+        tokens, seen = (x.flip(1).to(device) for x in pad([start[::-1] for start in starts], pad_id))
+        cache = empty_cache(model.config)
+        logits = forward(tokens, seen, encoded and [x[seeds] for x in encoded], cache)
+        cache.batch_select_indices(which)
+        return logits[which], seen[which], cache
 
-    def finished(program):
-        return program[-1:] == [eos] or len(program) >= max_target
-
-    seen = seen.to(group.device)
-    logits = forward(tokens.to(group.device), seen, encoded)[group]                    # (R, V)
-    seen, encoded = choose(group)
-    programs = [list(prefixes[k]) for k in group.tolist()]
-    rows = list(range(len(programs)))  # which program stands in which row of the batch
-    for step in range(max_target):
-        uniform = None if uniforms is None else uniforms[rows, step].to(group.device)
-        tokens, going = next_tokens(logits, temperature, top_p, uniform), []           # (R,)
-        for i, (row, token) in enumerate(zip(rows, tokens.tolist())):
-            if not finished(programs[row]):
-                programs[row].append(token)
-                if not finished(programs[row]):
-                    going.append(i)
-        if not going:
-            break
-        if len(going) < 0.9 * len(rows):  # copying the cache costs a step, so rows leave in groups
-            rows = [rows[i] for i in going]
-            going = torch.tensor(going, device=group.device)
-            tokens, (seen, encoded) = tokens[going], choose(going)
-        seen = torch.cat([seen, seen.new_ones(len(seen), 1)], dim=1)
-        logits = forward(tokens[:, None], seen, encoded)
-    return programs
+    opened = torch.tensor([len(prefix) for prefix in prefixes], device=device)[group]
+    ended = torch.tensor([prefix[-1:] == [eos] for prefix in prefixes], device=device)[group]
+    # what each row writes; finished rows that have not left write into the column after it
+    programs = torch.zeros(len(group), max_target + 1, dtype=torch.long, device=device)
+    lengths = torch.zeros_like(group)                                   # (R,) tokens that count
+    waiting = (~ended & (opened < max_target)).nonzero().squeeze(1)     # rows that have not begun
+    rows, going = waiting[:0], ended[:0]       # (r,) those in the batch, and whether they go on
+    while len(rows) or len(waiting):
+        if len(rows):  # of the encoder's states only the shape is read: their keys are in the cache
+            seen = torch.cat([seen, seen.new_ones(len(rows), 1)], dim=1)
+            logits = forward(tokens[:, None], seen, encoded and (
+                encoded[0][:1].expand(len(rows), -1, -1), encoded[1][group[rows]]), cache)   # (r, V)
+        if len(waiting) and len(rows) <= REFILL[device.type] * batch_size:
+            new, waiting = waiting.tensor_split([batch_size - len(rows)])
+            if len(rows):
+                also, below, other = begin(new)
+                width = max(int(seen.any(dim=0).sum()), below.shape[1])  # that any row sees
+                seen = torch.cat([F.pad(x, (width - x.shape[1], 0)) for x in (seen, below)])
+                logits = torch.cat([logits, also])
+                if encoded:
+                    stack(cache.self_attention_cache, other.self_attention_cache, width)
+                    stack(cache.cross_attention_cache, other.cross_attention_cache, encoded[1].shape[1])
+                else:
+                    stack(cache, other, width)
+            else:
+                logits, seen, cache = begin(new)
+            rows, going = torch.cat([rows, new]), torch.cat([going, ~ended[new]])
+        step = lengths[rows]
+        tokens = next_tokens(logits, temperature, top_p,
+                             None if uniforms is None else uniforms[rows, step])             # (r,)
+        programs[rows, step] = tokens
+        lengths[rows] += going
+        going = going & (tokens != eos) & (opened[rows] + step + 1 < max_target)
+        if going.sum() < 0.9 * len(rows):  # copying the cache costs a step, so rows leave in groups
+            stay = going.nonzero().squeeze(1)
+            rows, going, tokens, seen = (x[stay] for x in (rows, going, tokens, seen))
+            cache.batch_select_indices(stay)
+    return [[*prefixes[k], *program[:length]] for k, program, length in zip(
+        group.tolist(), programs.tolist(), lengths.tolist())]
 
 
 def beam(model, prompts, num_programs, max_target, pad_id):
@@ -172,22 +202,15 @@ def generate(model, prompts, num_programs, max_target, method="sample", temperat
         if method == "beam":
             found = beam(model, list(distinct), counts[0], max_target, pad_id)
             return [found[i] for i in which]
-        encoded, openings = before_program(model, list(distinct), pad_id)
+        encoded, openings = before_program(model, list(distinct), pad_id, batch_size)
         rows = torch.arange(len(prompts)).repeat_interleave(torch.tensor(counts))  # (R,)
         uniforms = None if method == "greedy" else torch.from_numpy(np.concatenate([
             np.random.default_rng(seed).random((count, max_target), dtype=np.float32)
-            for seed, count in zip(seeds, counts)]))
-        programs = []
-        for first in range(0, len(rows), batch_size):
-            seeds_here, group = rows[first:first + batch_size].unique(return_inverse=True)
-            part = which[seeds_here]
-            programs += decode(
-                model, encoded and tuple(x[part.to(x.device)] for x in encoded),
-                [openings[k] for k in part.tolist()],
-                [prefixes[i] if prefixes else [] for i in seeds_here.tolist()],
-                group.to(model.device),
-                None if uniforms is None else uniforms[first:first + batch_size],
-                max_target, temperature, top_p, pad_id)
+            for seed, count in zip(seeds, counts)])).to(model.device)
+        programs = decode(
+            model, encoded and [x[which.to(x.device)] for x in encoded], [openings[k] for k in which],
+            prefixes or [[]] * len(prompts), rows.to(model.device), uniforms, max_target, temperature,
+            top_p, pad_id, batch_size)
     starts = np.cumsum([0, *counts]).tolist()
     return [programs[i:j] for i, j in zip(starts, starts[1:])]
 
@@ -423,8 +446,10 @@ def sample(args):
     started = [path for path in (args.out, *glob.glob(glob.escape(args.out) + ".part-*"))
                if os.path.exists(path) and os.path.getsize(path)]
     check_config(args.out + ".config.json", args, started, ignore=("device", "trace", "export"))
-    # The later rounds of critic sampling have fewer rows; four batches in the first fill theirs.
-    groups = range(0, len(units), max(1, args.batch_size * (4 if critic else 1) // units[0].size))
+    # The later rounds of critic sampling have fewer rows, and a card's batches are filled up again:
+    # four batches go through together.
+    many = 4 if critic or REFILL[device.type] else 1
+    groups = range(0, len(units), max(1, many * args.batch_size // units[0].size))
     totals = {"written": Counter()}
     with (Judge(tests="example", time_limit=args.time_limit) if critic
           else contextlib.nullcontext()) as judge:

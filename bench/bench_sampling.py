@@ -26,7 +26,7 @@ import transformers
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from pretrain_ntp import autocast, encode_prompt, load_model, pick_device
-from sample import generate
+from sample import REFILL, generate
 from sandbox import UserError, read_problems, run_main
 
 TEMPERATURE, TOP_P = 0.6, 0.95  # the paper's, for APPS
@@ -34,7 +34,8 @@ TEMPERATURE, TOP_P = 0.6, 0.95  # the paper's, for APPS
 
 def ours(model, prompts, count, args, seed, method="sample"):
     """As sample.py does it: prompts of like length together, --batch-size programs at once."""
-    groups, programs = max(1, args.batch_size // count), []
+    many = 4 if REFILL[model.device.type] else 1  # batches, which on a card are filled up again
+    groups, programs = max(1, many * args.batch_size // count), []
     for first in range(0, len(prompts), groups):
         part = prompts[first:first + groups]
         programs += generate(model, part, count, args.max_target, method, TEMPERATURE, TOP_P,

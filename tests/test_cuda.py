@@ -67,18 +67,19 @@ def test_gradients_are_numbers_at_every_length(tiny_models, layout):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_program_is_the_same_in_whatever_batch(tiny_models, layout):
-    """Catches rows that see each other or padding: in float32 programs that are sampled together,
-    after prefixes of unequal length, are those sampled alone on the CPU."""
+    """Catches rows that see each other or padding: without bfloat16 programs that are sampled together,
+    after prefixes of unequal length, and begin as others end, are those sampled alone on the CPU."""
     found = {}
     for device in map(pretrain_ntp.pick_device, ("cpu", "cuda")):
         _, model = pretrain_ntp.load_model(tiny_models[layout], device)
+        model = model.eval().double() if model.config.is_encoder_decoder else model.eval()
         prompts, prefixes, seeds = [[5, 6, 7, 8, 9], [9, 8, 7]], [[20], [30, 31, 32]], [[0], [1]]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sample, "autocast", lambda device, **_: torch.autocast(device.type, enabled=False))
             together = [(prompts, prefixes, seeds)] if device.type == "cuda" else [
                 ([p], [w], [s]) for p, w, s in zip(prompts, prefixes, seeds)]
             found[device.type] = [row for p, w, s in together for row in sample.generate(
-                model.eval(), p, 5, 24, temperature=1.0, seeds=s, prefixes=w)]
+                model, p, 5, 24, temperature=1.0, seeds=s, prefixes=w, batch_size=4)]
     assert found["cpu"] == found["cuda"]
 
 
