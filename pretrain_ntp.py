@@ -491,7 +491,8 @@ def before_program(model, prompts, pad_id, batch_size):
 
 def empty_cache(config):
     """Room for the keys and values of the tokens that have been read."""
-    return EncoderDecoderCache(DynamicCache(), DynamicCache()) if config.is_encoder_decoder else DynamicCache()
+    cache = DynamicCache()
+    return EncoderDecoderCache(cache, DynamicCache()) if config.is_encoder_decoder else cache
 
 
 # --- objective ------------------------------------------------------------------------------------

@@ -157,8 +157,8 @@ def decode(model, encoded, openings, prefixes, group, uniforms, max_target, temp
                 logits, seen, cache = begin(new)
             rows, going = torch.cat([rows, new]), torch.cat([going, ~ended[new]])
         step = lengths[rows]
-        tokens = next_tokens(logits, temperature, top_p,
-                             None if uniforms is None else uniforms[rows, step])             # (r,)
+        tokens = next_tokens(logits, temperature, top_p, None if uniforms is None else
+                             uniforms[rows, step.clamp(max=max_target - 1)])                 # (r,)
         programs[rows, step] = tokens
         lengths[rows] += going
         going = going & (tokens != eos) & (opened[rows] + step + 1 < max_target)

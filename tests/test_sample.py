@@ -106,12 +106,12 @@ def test_every_prompt_has_its_beams_though_two_are_the_same(model):
     assert generate(model, [A, A, B], 2, 12, method="beam") == [a, a, b]
 
 
-def test_nothing_follows_the_end_of_sequence(model):
-    """Catches rows that go on after their end because the batch still runs."""
+def test_nothing_follows_the_end_of_sequence(model, refill):
+    """Catches rows that go on after their end because the batch still runs, or that end too soon."""
     eos = model.config.eos_token_id
-    for rows in generate(model, PROMPTS * 4, 8, 40, temperature=2.0, top_p=1.0,
+    for rows in generate(model, PROMPTS * 4, 8, 40, temperature=2.0, top_p=1.0, batch_size=40,
                          seeds=[[1, i] for i in range(12)]):
-        assert all(ids.index(eos) == len(ids) - 1 for ids in rows if eos in ids)
+        assert all(ids.index(eos) == len(ids) - 1 if eos in ids else len(ids) == 40 for ids in rows)
 
 
 def test_a_greedy_program_continued_from_any_of_its_prefixes_is_the_same_program(model, refill):
@@ -128,12 +128,14 @@ def test_a_greedy_program_continued_from_any_of_its_prefixes_is_the_same_program
     assert continued == [[whole[tuple(prompt)]] * 2 for prompt, _ in seeds]
 
 
-def test_every_seed_gets_its_own_number_of_programs_whatever_stands_beside_it(model):
-    """Catches counts that shift between seeds, and randomness or padding shared between them."""
-    seeds, prefixes, counts = [[0, 0], [0, 1], [0, 2]], [[7, 8, 9], [], [5]], [1, 4, 2]
+def test_every_seed_gets_its_own_number_of_programs_whatever_stands_beside_it(model, refill):
+    """Catches counts that shift between seeds, and randomness or padding shared between them. On a
+    card the third seed's rows follow the second's, which have two tokens left;
+    then the first's, full, stay for a step beside rows that go on."""
+    seeds, prefixes, counts = [[0, 0], [0, 1], [0, 2]], [[], [7, 8, 9] * 6, [5]], [2, 23, 24]
     flags = dict(temperature=1.0, top_p=1.0)
-    together = generate(model, PROMPTS, counts, 20, seeds=seeds, prefixes=prefixes, batch_size=3,
-                        **flags)
+    together = generate(model, PROMPTS, counts, 20, seeds=seeds, prefixes=prefixes,
+                        batch_size=25, **flags)
     assert [len(rows) for rows in together] == counts
     for i in range(3):
         assert all(ids[:len(prefixes[i])] == prefixes[i] for ids in together[i])
