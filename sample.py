@@ -89,12 +89,17 @@ def next_tokens(logits, temperature, top_p, uniform, width=16):
 REFILL = {"cuda": 0.75, "cpu": 0.0}
 
 
-def stack(cache, other, width):
-    """Put the rows of another cache below, both cut or padded on their left to `width` columns."""
-    for ours, theirs in zip(cache.layers, other.layers):
-        ours.keys, ours.values = (
-            torch.cat([F.pad(x, (0, 0, width - x.shape[2], 0)) for x in pair])
-            for pair in ((ours.keys, theirs.keys), (ours.values, theirs.values)))  # (R, heads, n, d)
+def fit(cache, width):
+    """Cut or pad a cache's keys and values (R, heads, n, d) on their left to `width` columns."""
+    for layer in cache.layers:
+        layer.keys, layer.values = (
+            F.pad(x, (0, 0, width - x.shape[2], 0)) for x in (layer.keys, layer.values))
+
+
+def append(cache, other):
+    """Put the rows of another cache below."""
+    for layer, new in zip(cache.layers, other.layers):
+        layer.keys, layer.values = torch.cat([layer.keys, new.keys]), torch.cat([layer.values, new.values])
 
 
 def decode(model, encoded, openings, prefixes, group, uniforms, max_target, temperature, top_p,
@@ -114,6 +119,10 @@ def decode(model, encoded, openings, prefixes, group, uniforms, max_target, temp
     eos, device = model.config.eos_token_id, group.device
     # transformers 5.24 has renamed the argument
     name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+
+    def own(cache):
+        """What of a cache belongs to the program, and not to an encoder's states."""
+        return cache.self_attention_cache if encoded else cache
 
     def forward(tokens, seen, encoded, cache):
         inputs = reading(model.config, tokens, None if seen.all() else seen, encoded)
@@ -145,14 +154,14 @@ def decode(model, encoded, openings, prefixes, group, uniforms, max_target, temp
             new, waiting = waiting.tensor_split([batch_size - len(rows)])
             if len(rows):
                 also, below, other = begin(new)
-                width = max(int(seen.any(dim=0).sum()), below.shape[1])  # that any row sees
+                width = max(seen.shape[1], below.shape[1])
                 seen = torch.cat([F.pad(x, (width - x.shape[1], 0)) for x in (seen, below)])
                 logits = torch.cat([logits, also])
+                for part in map(own, (cache, other)):
+                    fit(part, width)
+                append(own(cache), own(other))
                 if encoded:
-                    stack(cache.self_attention_cache, other.self_attention_cache, width)
-                    stack(cache.cross_attention_cache, other.cross_attention_cache, encoded[1].shape[1])
-                else:
-                    stack(cache, other, width)
+                    append(cache.cross_attention_cache, other.cross_attention_cache)
             else:
                 logits, seen, cache = begin(new)
             rows, going = torch.cat([rows, new]), torch.cat([going, ~ended[new]])
@@ -166,6 +175,9 @@ def decode(model, encoded, openings, prefixes, group, uniforms, max_target, temp
             stay = going.nonzero().squeeze(1)
             rows, going, tokens, seen = (x[stay] for x in (rows, going, tokens, seen))
             cache.batch_select_indices(stay)
+            if not seen[:, 0].any():  # columns that only rows saw which have left
+                seen = seen[:, int((~seen.any(dim=0)).sum()):]
+                fit(own(cache), seen.shape[1])
     return [[*prefixes[k], *program[:length]] for k, program, length in zip(
         group.tolist(), programs.tolist(), lengths.tolist())]
 
