@@ -129,13 +129,13 @@ def test_a_greedy_program_continued_from_any_of_its_prefixes_is_the_same_program
 
 
 def test_every_seed_gets_its_own_number_of_programs_whatever_stands_beside_it(model, refill):
-    """Catches counts that shift between seeds, and randomness or padding shared between them. On a
-    card the third seed's rows follow the second's, which have two tokens left;
-    then the first's, full, stay for a step beside rows that go on."""
+    """Catches counts that shift between seeds, and randomness or padding shared between them. On a card
+    the third seed's rows follow the second's, which have two tokens left; then the first's, full, stay
+    for a step beside rows that go on."""
     seeds, prefixes, counts = [[0, 0], [0, 1], [0, 2]], [[], [7, 8, 9] * 6, [5]], [2, 23, 24]
     flags = dict(temperature=1.0, top_p=1.0)
-    together = generate(model, PROMPTS, counts, 20, seeds=seeds, prefixes=prefixes,
-                        batch_size=25, **flags)
+    together = generate(model, PROMPTS, counts, 20, seeds=seeds, prefixes=prefixes, batch_size=25,
+                        **flags)
     assert [len(rows) for rows in together] == counts
     for i in range(3):
         assert all(ids[:len(prefixes[i])] == prefixes[i] for ids in together[i])
