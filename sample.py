@@ -140,11 +140,12 @@ def decode(model, encoded, openings, prefixes, group, uniforms, max_target, temp
 
     opened = torch.tensor([len(prefix) for prefix in prefixes], device=device)[group]
     ended = torch.tensor([prefix[-1:] == [eos] for prefix in prefixes], device=device)[group]
+    ended |= opened >= max_target                                       # (R,) rows that write no more
     # what each row writes; finished rows that have not left write into the column after it
     programs = torch.zeros(len(group), max_target + 1, dtype=torch.long, device=device)
     lengths = torch.zeros_like(group)                                   # (R,) tokens that count
-    waiting = (~ended & (opened < max_target)).nonzero().squeeze(1)     # rows that have not begun
-    rows, going = waiting[:0], ended[:0]       # (r,) those in the batch, and whether they go on
+    waiting = (~ended).nonzero().squeeze(1)                             # rows that have not begun
+    rows = waiting[:0]                                                  # (r,) rows in the batch
     while len(rows) or len(waiting):
         if len(rows):  # of the encoder's states only the shape is read: their keys are in the cache
             seen = torch.cat([seen, seen.new_ones(len(rows), 1)], dim=1)
@@ -157,23 +158,24 @@ def decode(model, encoded, openings, prefixes, group, uniforms, max_target, temp
                 width = max(seen.shape[1], below.shape[1])
                 seen = torch.cat([F.pad(x, (width - x.shape[1], 0)) for x in (seen, below)])
                 logits = torch.cat([logits, also])
-                for part in map(own, (cache, other)):
-                    fit(part, width)
+                fit(own(cache), width)
+                fit(own(other), width)
                 append(own(cache), own(other))
                 if encoded:
                     append(cache.cross_attention_cache, other.cross_attention_cache)
             else:
                 logits, seen, cache = begin(new)
-            rows, going = torch.cat([rows, new]), torch.cat([going, ~ended[new]])
+            rows = torch.cat([rows, new])
         step = lengths[rows]
         tokens = next_tokens(logits, temperature, top_p, None if uniforms is None else
                              uniforms[rows, step.clamp(max=max_target - 1)])                 # (r,)
         programs[rows, step] = tokens
-        lengths[rows] += going
-        going = going & (tokens != eos) & (opened[rows] + step + 1 < max_target)
+        lengths[rows] += ~ended[rows]
+        ended[rows] |= (tokens == eos) | (opened[rows] + step + 1 >= max_target)
+        going = ~ended[rows]
         if going.sum() < 0.9 * len(rows):  # copying the cache costs a step, so rows leave in groups
             stay = going.nonzero().squeeze(1)
-            rows, going, tokens, seen = (x[stay] for x in (rows, going, tokens, seen))
+            rows, tokens, seen = rows[stay], tokens[stay], seen[stay]
             cache.batch_select_indices(stay)
             if not seen[:, 0].any():  # columns that only rows saw which have left
                 seen = seen[:, int((~seen.any(dim=0)).sum()):]
