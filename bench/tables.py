@@ -32,7 +32,7 @@ rounds of the row generated for that problem (1@ is of those that pass its examp
 
 Table 5: what comes before the warm start, which is demo.sh's. All rows of a seed start from the
 same random weights, and all rows of all seeds have the same tokenizer. Where there is pretraining
-there are --pretrain-steps steps of 48 windows of 192 tokens, in halves for `msp + ntp`. Of these
+there are --pretrain-steps steps of 16 windows of 192 tokens, in halves for `msp + ntp`. Of these
 NTP loses what is more than 96 tokens from the pivot and MSP nothing, so that MSP trains on more
 tokens (the column says how many), though on fewer target tokens. `ntp` is demo.sh's pretraining.
 The paper has no rows `none` and `ntp`; its `msp` read CSN, then GCPY, and its `msp + ntp` adds
@@ -203,13 +203,13 @@ def train_warm_start(args, tasks, seed, out):
         # Both read windows of 192 tokens: NTP cuts them in two, MSP's source is all of them.
         steps, sources = args.pretrain_steps // len(tasks), {"ntp": 96, "msp": 192}[task]
         costs.append(train("pretrain_ntp.py", f"{out}/{task}", "--task", task, "--init", model,
-                           "--steps", steps, "--batch-size", 48, "--max-source", sources,
-                           "--max-target", 96, "--lr", "1e-3", "--warmup", 3 * steps // 10,
+                           "--steps", steps, "--batch-size", 16, "--max-source", sources,
+                           "--max-target", 96, "--lr", "1e-3", "--warmup", 3 * steps // 20,
                            "--seed", seed))
         model = f"{out}/{task}"
     run = f"{out}/warmstart"
     costs.append(train("pretrain_ntp.py", run, "--task", "warmstart", "--init", model,
-                       "--problems", TRAIN, "--steps", args.steps or 2400, "--batch-size", 16,
+                       "--problems", TRAIN, "--steps", args.steps or 2400, "--batch-size", 8,
                        "--lr", "2e-3", "--warmup", 50, "--save-every", 500, "--log-every", 100,
                        "--seed", seed, *LENGTHS))
     return run, np.sum(costs, axis=0).tolist()
