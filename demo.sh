@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole of CodeRL on mini-APPS, on two CPU cores (41 minutes on slow ones) or a CUDA card (6 on an H200).
+# The whole of CodeRL on mini-APPS, on two CPU cores (35 minutes on slow ones) or a CUDA card.
 # Kill it anywhere and start it again: every stage goes on where it was. Results: runs/demo/.
 set -euo pipefail
 cd "$(dirname "$0")"
