@@ -20,15 +20,6 @@ from conftest import LAYOUTS
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Sums come out alike here and in stage(), and runs side by side do not slow each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def run(name, *words):
     """The same as `python NAME.py WORDS`, in this process: nothing to import, so some seconds less."""
     importlib.import_module(name).main([str(word) for word in words])
@@ -50,7 +41,6 @@ def stage(name, words, cwd, **variables):
 def run_in(cwd, name, words, variables):
     os.environ.update(variables)
     os.chdir(cwd)
-    torch.set_num_threads(1)
     if variables:  # one of two processes
         torch.cpu.get_capabilities = dict
     run(name, *words)
@@ -220,7 +210,7 @@ def test_two_processes_write_the_same_programs_and_verdicts_as_one_also_after_a_
         else:  # as a user starts it
             subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone",
                             "--nproc-per-node", "2", os.path.join(ROOT, name + ".py"), *two],
-                           env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240, check=True)
+                           timeout=240, check=True)
         assert (work / f"{key} two.jsonl").read_bytes() == (work / f"{key} one.jsonl").read_bytes()
         assert not list(work.glob(f"{key} two.jsonl.part-*"))
 
