@@ -250,10 +250,11 @@ def print_filtered(problems, programs, ns):
 
 
 def print_repaired(programs):
-    """Of the repaired programs, the share that passes, by what was wrong with the failed one."""
+    """Of the repaired programs, the share that passes, by what was wrong with the failed one. Critic
+    sampling keeps the repairs of a mini-batch only where none of them passed: they say nothing."""
     by_error = {}
     for program in programs:
-        if program.source == "repaired" and program.outcome in LABELS:
+        if program.source == "repaired" and program.outcome in LABELS and "rounds" not in program.extra:
             by_error.setdefault(program.extra.get("parent_outcome", "?"), []).append(
                 program.outcome == PASSED)
     for error, passed in sorted(by_error.items(), key=lambda item: -len(item[1])):

@@ -390,6 +390,8 @@ def load_model(name, device, positions=0, vocab_texts=None):
             raise UserError(f"{name} reads text from both ends, so that it cannot write; give an "
                             f"encoder-decoder or a decoder-only model")
         limit = getattr(config, "max_position_embeddings", None) or positions
+        if config.model_type == "gpt_neo":  # its attention has no columns for padding that goes beyond
+            limit -= 16
         if limit < positions:
             raise UserError(f"{name} reads at most {limit} tokens, prompt and program together; "
                             f"lower --max-source or --max-target")

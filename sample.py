@@ -47,9 +47,9 @@ from pretrain_ntp import (autocast, before_program, check_config, decode_program
                           encode_prompt, load_model, newest_checkpoint, pad, pick_device, reading)
 from sandbox import (RANK, WORLD_SIZE, Judge, Outcome, Program, UserError, append_record, check_out,
                      in_parts, make_parser, number, open_to_continue, read_problems, read_programs,
-                     run_main, to_sample, whole)
-from train_critic import (check_tokenizer, critic_batch, load_critic, prefix_predictions, show_tokens,
-                          write_page)
+                     run_main, tests_of, to_sample, whole)
+from train_critic import (P_PASSED, check_tokenizer, critic_batch, load_critic, prefix_predictions,
+                          show_tokens, write_page)
 
 PASSED = Outcome.PASSED_TEST.label
 FAILED = [outcome.label for outcome in Outcome if outcome.label != PASSED]
@@ -310,11 +310,11 @@ def run_tests(units, programs, judge):
     return {u: [next(judged)[1] for _ in programs[u]] for u in programs}
 
 
-def critic_values(function, critic, tokenizer, units, programs, batch_size):
+def critic_values(function, critic, tokenizer, units, programs):
     """{unit: [(program, value)]} of (unit, program) pairs, by prefix_values or program_value."""
     device, found = next(critic.parameters()).device, {}
-    for first in range(0, len(programs), batch_size):
-        part = programs[first:first + batch_size]
+    for first in range(0, len(programs), 32):  # not more: a vocabulary of logits for each of their tokens
+        part = programs[first:first + 32]
         batch = critic_batch([(units[u].prompt, program.tokens, None, 0) for u, program in part],
                              tokenizer, device)
         with autocast(device, decoding=True):
@@ -340,11 +340,11 @@ def critic_sampling(units, actor, critic, repairer, tokenizer, judge, args):
     # Where P is empty: N / M repairs of each of the M best failures, p_omega(. | D, W_fail, u, c).
     if repairer and args.repair and F:
         jobs = []
-        for u, ranked in critic_values(program_value, critic, tokenizer, units, F,
-                                       args.batch_size).items():
+        for u, ranked in critic_values(program_value, critic, tokenizer, units, F).items():
             R = repair(*zip(*ranked), min(args.num_repair, units[u].size))
             for j, (W, count) in enumerate(zip(R, distribute(units[u].size, len(R)))):
-                prompt = encode_prompt(tokenizer, units[u].problem, args.max_source, W)
+                prompt = encode_prompt(tokenizer, units[u].problem,
+                                       args.max_repair_source or args.max_source, W)
                 jobs.append((u, W, prompt, [], count, [*units[u].seed, 1, j]))
         S = run_tests(units, draw(repairer, tokenizer, units, jobs, "repaired", args), judge)
         rounds.append(S)
@@ -352,8 +352,7 @@ def critic_sampling(units, actor, critic, repairer, tokenizer, judge, args):
     # Where something passed: N / |P| for each program in P, itself and continuations of its seed.
     if args.refine and P:
         jobs = []
-        for u, passed in critic_values(prefix_values, critic, tokenizer, units, P,
-                                       args.batch_size).items():
+        for u, passed in critic_values(prefix_values, critic, tokenizer, units, P).items():
             counts = distribute(units[u].size, len(passed))
             for j, ((W, values), count) in enumerate(zip(passed, counts)):
                 prefix = refine(W.tokens, values, tokenizer.eos_token_id, args.cut)
@@ -363,12 +362,10 @@ def critic_sampling(units, actor, critic, repairer, tokenizer, judge, args):
     return rounds
 
 
-def returned(units, rounds, totals, args):
+def returned(units, rounds, args):
     """The programs that count, in the order of the units: those of a unit's last round, with those
     that it refined, if they are kept, and what all of its rounds cost. They have no outcome: their
     hidden tests have not been run.
-
-    totals: {source: Counter} over all units, which grows.
     """
     records = []
     for u, unit in enumerate(units):
@@ -378,10 +375,7 @@ def returned(units, rounds, totals, args):
             "passed": sum(program.outcome == PASSED for program in programs),
             "tokens": sum(len(program.tokens) - program.extra.get("prefix_tokens", 0)
                           for program in programs)} for programs in own}}
-        for source, row in note["rounds"].items():
-            totals.setdefault(source, Counter()).update(
-                row, mini_batches=1, solved=int(row["passed"] > 0))
-        if not unit.problem.example_tests:
+        if not tests_of(unit.problem, "example"):
             note["critic_sampling"] = "no example tests"
         kept = ([program for program in own[-2] if program.outcome == PASSED]
                 if args.keep and own[-1][0].source == "refined" else [])
@@ -390,22 +384,33 @@ def returned(units, rounds, totals, args):
     return records
 
 
+def print_rounds(all_rounds):
+    """What each round drew, over all mini-batches: `rounds` of one record of each."""
+    for name in ("sampled", "repaired", "refined"):
+        rows = [rounds[name] for rounds in all_rounds if name in rounds]
+        programs, passed, tokens = (sum(row[key] for row in rows) for key in ("programs", "passed", "tokens"))
+        if rows:
+            print(f"{name}: {programs} programs, {tokens} generated tokens, in {len(rows)} mini-batches"
+                  + ("" if name == "refined" else f"; {passed} pass the example tests, in "
+                     f"{sum(row['passed'] > 0 for row in rows)} of these"))
+
+
 def trace(path, unit, rounds, critic, tokenizer, judge):
     """A page on one mini-batch: the critic's values in each program that something was made from,
     where its seed ends, what was made from it, and the example tests' verdicts."""
     parts = [("The problem", f"<pre>{html.escape(unit.problem.question)}</pre>")]
-    programs = run_tests([unit], {0: [W for found in rounds for W in found[0]]}, judge)[0]
+    programs = run_tests([unit], {0: [W for found in rounds for W in found.get(0, [])]}, judge)[0]
     for code in dict.fromkeys(W.extra["parent"] for W in programs if W.extra):
         parent = next(W for W in programs if W.code == code)
         children = [W for W in programs if W.extra.get("parent") == code]
-        (_, values), = critic_values(prefix_values, critic, tokenizer, [unit], [(0, parent)], 1)[0]
+        (_, values), = critic_values(prefix_values, critic, tokenizer, [unit], [(0, parent)])[0]
         parts.append((f"{parent.source}: {parent.outcome}", show_tokens(
             tokenizer, parent.tokens, values,
             children[0].extra["prefix_tokens"] if children[0].source == "refined" else None)))
         kinds = Counter((W.code, W.source, W.outcome) for W in children)
         parts += [(f"{count} x {source} from it: {outcome}", f"<pre>{html.escape(text)}</pre>")
                   for (text, source, outcome), count in kinds.most_common(4)]
-    write_page(path, f"Critic sampling of problem {unit.problem.problem_id}", parts)
+    write_page(path, f"Critic sampling of problem {unit.problem.problem_id}", P_PASSED, parts)
 
 
 # --- from problems to a file of programs ----------------------------------------------------------
@@ -447,8 +452,9 @@ def sample(args):
         setattr(args, key, name and newest_checkpoint(name) or name)
     positions = args.max_source + args.max_target
     tokenizer, model = load_model(args.model, device, positions)
-    critic_tokenizer, critic = (load_critic(args.critic, device, binary=True) if args.critic
-                                else (None, None))
+    critic_tokenizer, critic = (load_critic(args.critic, device, binary=True, positions=positions)
+                                if args.critic else (None, None))
+    positions += (args.max_repair_source or args.max_source) - args.max_source
     its_tokenizer, repairer = (load_model(args.repairer, device, positions) if args.repairer
                                else (None, None))
     check_tokenizer(args.critic, critic_tokenizer, args.model, tokenizer)
@@ -464,32 +470,30 @@ def sample(args):
     # four batches go through together.
     many = 4 if critic or REFILL[device.type] else 1
     groups = range(0, len(units), max(1, many * args.batch_size // units[0].size))
-    totals = {"written": Counter()}
+    written = Counter()
     with (Judge(tests="example", time_limit=args.time_limit) if critic
           else contextlib.nullcontext()) as judge:
         models = model, critic, repairer, tokenizer, judge, args
         in_parts(args.out, [starts[u] for u in groups] + starts[-1:],
                  lambda first, last, path: write_programs(
-                     path, units[starts.index(first):starts.index(last)], groups.step, models, totals))
-        written, who = totals.pop("written"), f"process {RANK}: " if WORLD_SIZE > 1 else ""
-        for name, row in totals.items():
-            print(f"{who}{name}: {row['programs']} programs, {row['tokens']} generated tokens, in "
-                  f"{row['mini_batches']} mini-batches" + ("" if name == "refined" else
-                  f"; {row['passed']} pass the example tests, in {row['solved']} of these"))
-        if args.trace and RANK == 0:  # the first mini-batch of the most rounds, cut inside a program
+                     path, units[starts.index(first):starts.index(last)], groups.step, models, written))
+        if critic and RANK == 0:
             records = read_programs(args.out)
+            print_rounds([records[start].extra["rounds"] for start in starts[:-1]])
+        if args.trace and RANK == 0:  # the first mini-batch of the most rounds, cut inside a program
             shown = max(range(len(units)), key=lambda u: (
                 len(records[starts[u]].extra["rounds"]),
                 max(W.extra.get("prefix_tokens", 0) for W in records[starts[u]:starts[u + 1]]) > 1))
             trace(args.trace, units[shown], critic_sampling(units[shown:shown + 1], *models),
                   critic, tokenizer, judge)
+    who = f"process {RANK}: " if WORLD_SIZE > 1 else ""
     print(f"{who}wrote {written['programs']} programs, {written['tokens']} tokens to {args.out}")
     if args.export and RANK == 0:
         export(f"{args.out.removesuffix('.jsonl')}.{args.export}.jsonl", args.export, problems,
                read_programs(args.out))
 
 
-def write_programs(path, units, size, models, totals):
+def write_programs(path, units, size, models, written):
     """Sample the programs of the units, `size` units at once, and append them to a file that may
     hold some of them already."""
     model, critic, _, tokenizer, _, args = models
@@ -507,7 +511,7 @@ def write_programs(path, units, size, models, totals):
             if starts[first + len(group)] <= done:  # what is there is skipped, not sampled again
                 continue
             if critic:
-                records = returned(group, critic_sampling(group, *models), totals, args)
+                records = returned(group, critic_sampling(group, *models), args)
             else:
                 jobs = [(u, unit.failed, unit.prompt, [], unit.size, unit.seed)
                         for u, unit in enumerate(group)]
@@ -515,7 +519,7 @@ def write_programs(path, units, size, models, totals):
                 records = [W for programs in found.values() for W in programs]
             for record in records[max(0, done - starts[first]):]:
                 append_record(file, record)
-                totals["written"].update(programs=1, tokens=len(record.tokens))
+                written.update(programs=1, tokens=len(record.tokens))
                 bar.update()
 
 
@@ -569,6 +573,9 @@ def parse_args(argv=None):
     g.add_argument("--max-source", type=whole(1), default=600,
                    help="tokens of the prompt, where a statement that is too long loses its end; "
                    "the paper pretrains with 768")
+    g.add_argument("--max-repair-source", type=whole(1), default=None,
+                   help="tokens of --repairer's prompt, which holds the failed program, too; "
+                   "none: --max-source")
     g.add_argument("--max-target", type=whole(1), default=512,
                    help="tokens of a program; the paper pretrains with 600")
     g.add_argument("--batch-size", type=whole(1), default=256, help="programs decoded together")

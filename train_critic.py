@@ -40,8 +40,8 @@ from pretrain_ntp import (add_trainer_flags, add_up, autocast, batches, chosen_l
                           learning_rate, load_model, load_state, log_metrics, model_states,
                           newest_checkpoint, optimizer_step, parts_of, pick_device,
                           save_checkpoint, split, start_run)
-from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Outcome, UserError, make_parser, number,
-                     read_problems, read_programs, run_main, whole)
+from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Outcome, UserError, check_out, make_parser,
+                     number, read_problems, read_programs, run_main, whole)
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -153,16 +153,19 @@ class Critic(torch.nn.Module):
         torch.save({**head, "binary": self.binary}, os.path.join(path, "critic_head.pt"))
 
 
-def load_critic(name, device, binary=None):
+def load_critic(name, device, binary=None, positions=0):
     """(tokenizer, Critic) from a run or checkpoint directory that train_critic.py wrote; `binary`:
-    which kind it has to be."""
+    which kind it has to be; `positions`: how many tokens it will have to read."""
     path = newest_checkpoint(name) or name
     head = os.path.join(path, "critic_head.pt")
     if not os.path.exists(head):
         raise UserError(f"{name} is not a critic: it holds no critic_head.pt; "
                         f"give a directory that train_critic.py wrote")
-    tokenizer, model = load_model(path, device)
-    state = torch.load(head, map_location=device, weights_only=True)
+    tokenizer, model = load_model(path, device, positions)
+    try:
+        state = torch.load(head, map_location=device, weights_only=True)
+    except Exception as error:  # of many kinds, by what is torn off
+        raise UserError(f"cannot read {head} ({type(error).__name__}); train the critic again")
     its_kind = state.pop("binary", binary)
     if binary not in (None, its_kind):
         raise UserError(f"{name} was trained {'with' if its_kind else 'without'} --binary; sample.py "
@@ -317,9 +320,12 @@ def print_report(r):
             for row in (prefix, token)))
 
 
+P_PASSED = "p(passed) of the program up to it. Underlined: called failing. &#9474;: the cut."
+
+
 def show_tokens(tokenizer, tokens, values, cut=None):
-    """A program as HTML. Above each token stands its value, the probability of a pass in percent; the
-    lighter, the surer. What is called failing (below 1/2) is underlined; a bar marks the cut."""
+    """A program as HTML. Above each token stands its value, a probability, in percent; the lighter, the
+    surer. What is below 1/2 is underlined; a bar marks the cut."""
     spans = []
     for t, (token, value) in enumerate(zip(tokens, values)):
         text = tokenizer.decode([token], clean_up_tokenization_spaces=False)
@@ -331,31 +337,38 @@ def show_tokens(tokenizer, tokens, values, cut=None):
     return f"<pre>{''.join(spans)}</pre>"
 
 
-def write_page(path, title, parts):
-    """A page that needs nothing beside it: parts are (heading, HTML)."""
+def write_page(path, title, legend, parts):
+    """A page that needs nothing beside it: parts are (heading, HTML); legend: what its values are."""
     body = "".join(f"<h3>{html.escape(heading)}</h3>{part}" for heading, part in parts)
     with open(path, "w") as file:
         file.write(f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>body{{"
                    f"max-width:70em;margin:auto;font-family:sans-serif}}pre{{line-height:2.2}}rt{{"
-                   f"font-size:60%}}</style><h2>{html.escape(title)}</h2><p>Above each token: p(passed), "
-                   f"in percent, of the program up to it. Underlined: called failing. &#9474;: the "
-                   f"cut.</p>{body}")
+                   f"font-size:60%}}</style><h2>{html.escape(title)}</h2><p>Above each token, in "
+                   f"percent: {legend}</p>{body}")
     print(f"written: {path}")
 
 
 def show(args):
-    """--show: a page on the first programs by the critic in --init."""
-    tokenizer, critic = load_critic(args.init, pick_device(args.device))
+    """--show: a page on the first programs by the critic in --init, q_hat token by token; phi_test's
+    values are those that sample.py cuts by."""
+    check_out(args.out, [args.problems, *args.programs])
+    tokenizer, critic = load_critic(args.init, pick_device(args.device),
+                                    positions=args.max_source + args.max_target)
     problems, parts = read_problems(args.problems), []
-    for program in read_judged(args.programs, problems)[:args.show]:
+    programs = [p for p in read_judged(args.programs, problems) if p.outcome != JUDGE_ERROR]
+    for program in programs[:args.show]:
         item = (encode_prompt(tokenizer, problems[program.key], args.max_source),
-                program_tokens(program, tokenizer, args.max_target), program.key, 0)
+                program_tokens(program, tokenizer, args.max_target), program.key,
+                int(Outcome.from_label(program.outcome)))
         batch = critic_batch([item], tokenizer, critic.head.weight.device)
-        values = prefix_predictions(critic.eval(), batch)[0, 1:, Outcome.PASSED_TEST].tolist()
+        values = (prefix_predictions(critic.eval(), batch)[:, 1:, Outcome.PASSED_TEST] if critic.binary
+                  else q_hat(critic.eval(), batch))[0].tolist()
         parts.append((f"{program.problem_id}: {program.outcome}, {program.error}",
                       f"<p>{html.escape(problems[program.key].question)}</p>"
                       + show_tokens(tokenizer, item[1], values)))
-    write_page(args.out, "What the critic thinks, token by token", parts)
+    write_page(args.out, "What the critic thinks, token by token", P_PASSED if critic.binary else
+               "q_hat, how strongly the critic, having read it, expects the outcome that came. Underlined: "
+               "below 50.", parts)
 
 
 # --- training loop --------------------------------------------------------------------------------

@@ -86,7 +86,10 @@ def rl_items(problems, programs, tokenizer, args):
     """
     sources, items, counts = {}, [], Counter()
     returns = args.returns if "rl" in args.objective else "critic"  # nothing is compared with
-    for program, r_b in with_baselines(programs, args.baseline, returns):
+    pairs = with_baselines(programs, args.baseline, returns)
+    alike = ({program.key for program, _ in pairs}
+             - {program.key for program, r_b in pairs if abs(reward(program) - r_b) >= 1e-9})
+    for program, r_b in pairs:
         r_s, tokens = reward(program), program_tokens(program, tokenizer, args.max_target)
         advantage = 1.0 if args.objective == "ce+samples" else r_s - r_b
         kind = ("cut off" if tokens[-1] != tokenizer.eos_token_id else
@@ -103,6 +106,7 @@ def rl_items(problems, programs, tokenizer, args):
     print(f"{counts.total()} sampled programs: "
           + ", ".join(f"{kind} {n}" for kind, n in sorted(counts.items()))
           + f"; {len(items)} to learn from"
+          + (f"; {len(alike)} problems whose programs all have return 0" if alike else "")
           + (f"; those that are {' or '.join(others)} are no samples of the actor" if others else ""))
     return items
 
@@ -125,7 +129,7 @@ def policy_gradient_loss(log_p, mask, r_s, r_b, q_hat, log_mu=None, normalize="t
     count: the tokens (else: the programs) of the whole batch, where this is a part of it.
     Only the gradient means something; the value can fall while programs get worse.
     """
-    advantage = r_s - r_b                                                    # (B,)   Eq. (8)
+    advantage = (r_s - r_b).detach()                                         # (B,)   Eq. (8)
     if log_mu is not None:
         ratio = ((log_p * mask).sum(dim=1).detach() - log_mu).exp()          # (B,)
         advantage = torch.where(advantage < 0, advantage * ratio.clamp(max=1), advantage)
@@ -282,7 +286,8 @@ def train(args):
     with_rl, with_ce = "rl" in args.objective, "ce" in args.objective
     critic = None
     if with_rl and "critic" in args.returns:
-        its_tokenizer, critic = load_critic(args.critic, device, binary=False)
+        its_tokenizer, critic = load_critic(args.critic, device, binary=False,
+                                            positions=args.max_source + args.max_target)
         check_tokenizer(args.critic, its_tokenizer, args.init, tokenizer)
         critic.eval()
     start = (load_model(args.init, device)[1].eval()
@@ -415,6 +420,10 @@ def parse_args(argv=None):
                 f"so that a run can be continued at the start of a round")
     if "rl" in args.objective and "critic" in args.returns and not args.critic:
         p.error(f"--returns {args.returns} needs --critic")
+    if (args.on_policy and args.group == 1 and "rl" in args.objective and args.returns != "critic"
+            and args.baseline != "greedy"):
+        p.error(f"--baseline {args.baseline} compares --group 1 with itself: every return would be 0; "
+                f"give --group 2 or more")
     if args.kl and "rl" not in args.objective:
         p.error(f"--kl is of the programs that L_rl learns from; --objective {args.objective} has none")
     return args

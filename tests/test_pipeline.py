@@ -297,6 +297,12 @@ def test_the_stages_feed_each_other(work, tiny_models, tmp_path, layout, monkeyp
                   "--returns", "baseline", "--out", "x"], "cannot open mini"),
     ("train_rl", ["--init", "tiny", "--problems", "p.jsonl", "--out", "x", "--objective", "ce",
                   "--kl", "1"], "--objective ce has none"),
+    ("train_rl", ["--init", "tiny", "--problems", "p.jsonl", "--out", "x", "--on-policy", "--group", "1",
+                  "--baseline", "group", "--returns", "baseline"], "every return would be 0"),
+    ("train_rl", ["--init", "tiny", "--critic", "torn_critic", "--problems", "p.jsonl", "--programs",
+                  "judged.jsonl", "--out", "x"], "critic_head.pt"),
+    ("train_critic", ["--init", "critic", "--problems", "p.jsonl", "--programs", "judged.jsonl",
+                      "--out", "judged.jsonl", "--show", "1"], "one of the inputs"),
     ("train_rl", ["--init", "tiny", "--critic", "critic_test", "--problems", "p.jsonl", "--programs",
                   "judged.jsonl", "--out", "x"], "critic_test was trained with --binary"),
     ("train_critic", ["--init", "tiny", "--problems", "p.jsonl", "--programs", "beyond.jsonl",
@@ -334,6 +340,8 @@ def test_bad_input_gets_one_sentence_and_exit_status_2(work, name, words, says, 
     (work / "begun" / "corpus.starts.npy").write_text("")
     shutil.copytree(work / "tiny", work / "torn", dirs_exist_ok=True)
     (work / "torn" / "model.safetensors").write_bytes(b"half")
+    shutil.copytree(work / "tiny", work / "torn_critic", dirs_exist_ok=True)
+    (work / "torn_critic" / "critic_head.pt").write_bytes(b"half")
     (work / "bert").mkdir(exist_ok=True)
     (work / "bert" / "config.json").write_text(
         '{"model_type": "bert", "architectures": ["BertModel"]}')

@@ -154,11 +154,15 @@ def test_log_probs_are_those_of_the_model_and_padding_changes_nothing(tiny_model
                                    rtol=0)
 
 
-def test_padding_may_go_beyond_the_last_position(tiny_models):
-    """Catches positions that GPT-2, 640 of them here, has not got: 637 tokens and a program of 3."""
-    tokenizer, model = load_model(tiny_models["GPT2"], CPU, 640)
-    batch = collate([([5] * 637, [7, 8, 1])], tokenizer, "cpu")
+@pytest.mark.parametrize("layout, limit", [("GPT2", 640), ("CodeGen", 640), ("GPTNeo", 624)])
+def test_padding_may_go_beyond_the_last_position(tiny_models, layout, limit):
+    """Catches positions that these models, with 640 of them, have not got: 637 tokens and a program of 3.
+    GPT-Neo's own attention has no room for padding beyond, and keeps 16 free."""
+    tokenizer, model = load_model(tiny_models[layout], CPU, limit)
+    batch = collate([([5] * (limit - 3), [7, 8, 1])], tokenizer, "cpu")
     assert token_log_probs(model, batch).shape == (1, 8)
+    with pytest.raises(UserError, match=f"at most {limit} tokens"):
+        load_model(tiny_models[layout], CPU, limit + 1)
 
 
 def test_a_model_with_too_few_positions_is_refused_before_any_work(tiny_models, tmp_path):

@@ -314,7 +314,7 @@ def algorithm(monkeypatch):
     """A function that runs Algorithm 1 on one problem with scripted models: `rounds` are the programs
     that the first, second, third call of `generate` draws from, in turn; `values` the critic's, by
     program. Returns the rounds and what `generate` was asked for: (model, prefixes, counts)."""
-    def run(rounds, values, right, num_programs, num_repair=1, example_tests={"inputs": ["1"]},
+    def run(rounds, values, right, num_programs, num_repair=1, example_tests={"inputs": ["1"], "outputs": ["1"]},
             keep="--no-keep"):
         asked, left = [], list(rounds)
 
@@ -335,7 +335,7 @@ def algorithm(monkeypatch):
         args = sample.parse_args(["--model", "m", "--problems", "p", "--out", "o", "--num-repair",
                                   str(num_repair), keep])
         found = critic_sampling([unit], "actor", critic, "repairer", Letters(), ScriptedJudge(right), args)
-        return returned([unit], found, {}, args), asked
+        return returned([unit], found, args), asked
     return run
 
 
@@ -416,7 +416,7 @@ def run_critic(eager_model, tmp_path):
     path.write_text("".join(json.dumps(
         {"problem_id": i, "question": "Print nothing." * i, "solutions": ["pass"],
          "input_output": {"inputs": ["1"], "outputs": ["1"]},
-         "example_tests": {"inputs": ["", ""], "outputs": ["", ""]} if i else None}) + "\n"
+         "example_tests": {"inputs": [""] * 2 * (i > 0), "outputs": [""] * 2 * (i > 0)}}) + "\n"
         for i in range(8)))
 
     def run(name, *more):
@@ -437,13 +437,16 @@ def test_critic_sampling_end_to_end_is_continued_after_any_line(run_critic, tmp_
     assert {W.source for W in programs} == {"sampled", "repaired", "refined"}
     assert {W.problem_id for W in programs if "critic_sampling" in W.extra} == {0}  # no example tests
     printed = capsys.readouterr().out
-    assert all(f"{word}: " in printed for word in ("sampled", "repaired", "refined"))
+    counted = [line for line in printed.splitlines() if "generated tokens" in line]
+    assert [line.split(":")[0] for line in counted] == ["sampled", "repaired", "refined"]
+    assert counted[0].startswith("sampled: 48 programs, ") and " in 16 mini-batches; " in counted[0]
     page = (tmp_path / "page.html").read_text()
     assert "from it" in page and "<rt>" in page and "http" not in page
     lines = whole.splitlines(keepends=True)
     for keep in (0, 14, 15):
         (tmp_path / "half.jsonl").write_text("".join(lines[:keep]) + lines[keep][:20])
         assert run_critic("half.jsonl") == whole
+        assert "\n".join(counted) in capsys.readouterr().out  # of all rounds, not of this call's
     run_critic("wide.jsonl", "--batch-size", "64")  # other mini-batches beside it change nothing
     assert [W.tokens for W in read_programs(tmp_path / "wide.jsonl")] == [W.tokens for W in programs]
     path = tmp_path / "problems.jsonl"
@@ -462,6 +465,23 @@ def test_the_first_round_is_what_plain_sampling_draws(run_critic, tmp_path):
     plain, critic = (read_programs(tmp_path / f"{name}.jsonl") for name in ("plain", "critic"))
     assert [W.tokens for W in plain] == [W.tokens for W in critic]
     assert len({tuple(W.tokens) for W in plain}) > 10
+
+
+def test_a_trace_of_programs_that_all_passed_shows_the_problem(tmp_path):
+    """Catches a round in which nothing was drawn (each program is kept as its own refinement)."""
+    unit = Unit(Problem("p", "Print nothing.", example_tests={"inputs": [""], "outputs": [""]}), None, [5], [0], 1)
+    rounds = [{0: [Program("p", "pass", "sampled", [5, EOS], "passed_test")]}, {}]
+    sample.trace(tmp_path / "page.html", unit, rounds, None, None, ScriptedJudge(["pass"]))
+    assert "Print nothing." in (tmp_path / "page.html").read_text()
+
+
+def test_the_repair_prompt_has_a_length_of_its_own(run_critic, tmp_path):
+    """Catches a repair model that reads less than it was trained on: its prompt holds a program, too."""
+    run_critic("short.jsonl", "--max-source", "24", "--no-refine")
+    run_critic("long.jsonl", "--max-source", "24", "--no-refine", "--max-repair-source", "200")
+    short, long = ({source: [W.tokens for W in read_programs(tmp_path / name) if W.source == source]
+                    for source in ("sampled", "repaired")} for name in ("short.jsonl", "long.jsonl"))
+    assert short["sampled"] == long["sampled"] and short["repaired"] != long["repaired"]
 
 
 def test_a_repair_model_alone_repairs_the_failed_programs_of_a_file(run, tmp_path):

@@ -305,9 +305,9 @@ def test_returned_values(expected, got, strict, apps):
 
 @pytest.mark.parametrize("step, expected, got, same", [
     ("A1", "1\n2\n", "\n1\n2\n\n", True), ("A1", "a b", "a  b", True),  # the second by C5
-    ("A1", "YES", "yes", False), ("A1", "a\x0bb", "a\nb", True),  # splitlines() also cuts at \x0b; C2 joins no further
+    ("A1", "1\n \n2", "1\n \n2", True), ("A1", "YES", "yes", False), ("A1", "a\x0bb", "a\nb", True),  # splitlines() also cuts at \x0b; C2 joins no further
     ("A2", "1\n2", "  1 \n 2", True), ("A2", "a b", "ab", False),
-    ("C2", "1 \n\n2", "1\n2", True), ("C3", "1\n2", "1\n\n2", True), ("C3", "1\n\n2", "2\n1", True),  # the last by C5
+    ("C2", "1 \n\n2", "1\n2", True), ("C2", "1\n \n2", "1\n\n2", True), ("C3", "1\n2", "1\n\n2", True), ("C3", "1\n\n2", "2\n1", True),  # the last by C5
     ("C3 floats", "100001", "100000", True), ("C3 floats", "1000000007", "1000000000", True),
     ("C3 floats", "1000", "1_000", True), ("C3 floats", "7", "007", True), ("C3 floats", "1.0", "1.001", False),
     ("C3 floats", "12", "１２", True), ("C3 floats", "inf", "Infinity", True), ("C3 floats", "1\n2", "1", False),
@@ -782,15 +782,44 @@ def test_apps_ground_truths_have_verdicts():
     assert outcomes["judge_error"] == 0 and outcomes["passed_test"] >= 18, outcomes
 
 
+def apps_problems(folder, tmp_path):
+    source, out = DATA / "apps" / folder, tmp_path / "p.jsonl"
+    if not source.exists():
+        pytest.skip(f"the benchmark's files are not at ../shared/data/apps/{folder}")
+    subprocess.run([sys.executable, HERE.parent / "data" / "apps" / "prepare.py", "--input", source, "--out", out],
+                   check=True, capture_output=True)
+    return read_problems(str(out))
+
+
+@pytest.mark.parametrize("compare, differ", [("apps", {}), ("strict", {("2287", -1): "compile_error"})])
+def test_verdicts_of_the_released_code(tmp_path, compare, differ):
+    """Catches an outcome unlike that of the 83 programs that CodeRL's authors published with theirs, but for
+    three of problem 4184 (theirs calls a NameError at import a compile error, and takes the outcome of a later
+    test where ours stops at the first that fails), and a `return` outside of a function, which `apps` allows."""
+    problems, folder = apps_problems("coderl5", tmp_path), DATA / "apps" / "coderl5"
+    rows = [(str(int(key)), row["result"], row["code"]) for key in sorted(os.listdir(folder))
+            for row in json.loads((folder / key / "gen_solutions.json").read_text())]
+    theirs = {-2: "compile_error", -1: "runtime_error", 0: "failed_test", 1: "passed_test"}  # 0, 1: false, true
+    with Judge(compare=compare) as one:
+        ours = dict(one.run((problems[key], Program(key, code)) for key, _, code in rows))
+    assert len(rows) == 83
+    assert [(key, result, ours[i].outcome) for i, (key, result, _) in enumerate(rows)
+            if ours[i].outcome != theirs[result]] == [
+        *((*key, outcome) for key, outcome in differ.items()),
+        ("4184", -2, "runtime_error"), ("4184", -1, "failed_test"), ("4184", -1, "failed_test")]
+
+
+@pytest.mark.parametrize("code, outcome", [
+    ("x = '\ud800'\n" + RIGHT, "compile_error"), (RIGHT + "\n# " + "x" * 200_000, "passed_test")])
+def test_source_that_is_no_utf_8_or_long_has_a_verdict(code, outcome):
+    """Row 68 of the list, which a file of tests/programs cannot hold: an exception of the judge."""
+    assert judge(ADD, [Program("add", code)])[0].outcome == outcome
+
+
 def test_published_verdicts_of_apps_are_reproduced(tmp_path):
     """Catches a comparison that is not APPS' own: 405 programs, judged with its harness by others."""
-    source = DATA / "apps" / "verdicts.jsonl"
-    if not source.exists():
-        pytest.skip("the benchmark's file verdicts.jsonl is not at ../shared/data/apps")
-    out = tmp_path / "p.jsonl"
-    subprocess.run([sys.executable, HERE.parent / "data" / "apps" / "prepare.py", "--input", source.parent / "train",
-                    "--out", out], check=True, capture_output=True)
-    problems, rows = read_problems(str(out)), [row for _, row in sandbox.read_jsonl(source)]
+    problems = apps_problems("train", tmp_path)
+    rows = [row for _, row in sandbox.read_jsonl(DATA / "apps" / "verdicts.jsonl")]
     jobs = [(problems[str(row["problem_id"])], Program(row["problem_id"], row["code"])) for row in rows]
     with Judge(compare="apps", time_limit=4.0) as one:
         found = {index: program.outcome == "passed_test" for index, program in one.run(jobs)}

@@ -71,16 +71,19 @@ MASK = torch.tensor([[True, True, True], [True, True, False]])  # the second pro
 R_S, R_B = torch.tensor([1.0, -0.6]), torch.tensor([-0.3, 1.0])  # returns 1.3 and -1.6
 
 
-@pytest.mark.parametrize("weights, value", [
-    (torch.ones(2, 3), -(1.3 * -6 - 1.6 * -9) / 5),  # A: baseline alone
-    (torch.tensor([[1, 2 / 3, 1 / 3], [1, 0.5, 0]]),
-     -(1.3 * (-1 - 4 / 3 - 1) - 1.6 * -6.5) / 5),    # C: linear decay
-    (torch.tensor([[0.5, 0, 1], [0.25, 1, 9]]),
-     -(1.3 * -3.5 - 1.6 * -6) / 5),                  # D: the critic's values
+VALUES = torch.tensor([[0.5, 0, 1], [0.25, 1, 9]])  # of the critic; 9 stands at padding
+
+
+@pytest.mark.parametrize("r_b, weights, value", [
+    (R_B, torch.ones(2, 3), -(1.3 * -6 - 1.6 * -9) / 5),          # A: baseline alone
+    (0 * R_B, VALUES, -(1.0 * -3.5 - 0.6 * -6) / 5),              # B: the critic's values alone
+    (R_B, torch.tensor([[1, 2 / 3, 1 / 3], [1, 0.5, 0]]),
+     -(1.3 * (-1 - 4 / 3 - 1) - 1.6 * -6.5) / 5),                 # C: baseline, linear decay
+    (R_B, VALUES, -(1.3 * -3.5 - 1.6 * -6) / 5),                  # D: baseline, the critic's values
 ])
-def test_rows_of_table_2_by_hand(weights, value):
-    """Catches padding that counts (weight 9 stands at padding), and weights on the wrong token."""
-    assert policy_gradient_loss(LOG_P, MASK, R_S, R_B, weights).item() == pytest.approx(value)
+def test_rows_of_table_2_by_hand(r_b, weights, value):
+    """Catches padding that counts, weights on the wrong token, and a baseline that is always there."""
+    assert policy_gradient_loss(LOG_P, MASK, R_S, r_b, weights).item() == pytest.approx(value, abs=1e-6)
 
 
 def test_linear_decay_runs_from_one_to_one_over_T():
@@ -89,13 +92,13 @@ def test_linear_decay_runs_from_one_to_one_over_T():
     torch.testing.assert_close(weights * MASK, torch.tensor([[1, 2 / 3, 1 / 3], [1, 0.5, 0]]))
 
 
-def test_equal_rewards_give_no_gradient_and_weights_carry_none():
+def test_equal_rewards_give_no_gradient_and_weights_and_returns_carry_none():
     """Catches a return that ignores the baseline, and a loss that trains the critic."""
-    log_p, q = LOG_P.clone().requires_grad_(), torch.ones(2, 3, requires_grad=True)
+    log_p, q, r_s = (x.clone().requires_grad_() for x in (LOG_P, torch.ones(2, 3), R_S))
     policy_gradient_loss(log_p, MASK, R_S, R_S, q).backward()
     assert log_p.grad.abs().sum() == 0
-    policy_gradient_loss(log_p, MASK, R_S, R_B, q).backward()
-    assert q.grad is None and log_p.grad.abs().sum() > 0
+    policy_gradient_loss(log_p, MASK, r_s, R_B, q).backward()
+    assert q.grad is None and r_s.grad is None and log_p.grad.abs().sum() > 0
 
 
 def test_the_bound_shrinks_only_negative_returns_that_became_unlikely():
@@ -163,6 +166,9 @@ def test_items_are_the_samples_that_carry_a_gradient(capsys):
     assert "cut off 1, negative 2, positive 2; 4 to learn from" in capsys.readouterr().out
     assert items("--bound", "positive") == items()[:2]
     assert items("--baseline", "leave-one-out")[3:] == [("b", [8, 1], 2, 0.3)]  # against the cut one
+    rl_items(PROBLEMS, PROGRAMS, Words(), flags("--returns", "baseline", "--baseline", "group"))
+    said = capsys.readouterr().out  # b has one program, which is its own mean
+    assert "return 0 1; 3 to learn from; 1 problems whose programs all have return 0" in said
     assert len(items("--objective", "ce+samples")) == 4
 
 
