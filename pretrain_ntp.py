@@ -11,9 +11,9 @@ taken on:
 
 Reads   --init: a checkpoint directory or hub name of an encoder-decoder (T5, CodeT5) or a
         decoder-only model (GPT-2, Qwen2, ...), or `mini`, which makes a small T5 and trains a
-        byte-level BPE tokenizer for it; --problems (warmstart, repair),
-        --corpus directories of Python files, or .jsonl or .parquet files (ntp, msp), --programs
-        judged programs (repair).
+        byte-level BPE tokenizer for it, on the corpus and, where they are given, on the problems;
+        --problems (warmstart, repair), --corpus directories of Python files, or .jsonl or .parquet
+        files (ntp, msp), --programs judged programs (repair).
 Writes  --out/step-NNNNNN (opens with from_pretrained), --out/metrics.jsonl, --out/config.json.
         The same command again continues from the newest checkpoint.
 

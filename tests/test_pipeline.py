@@ -218,12 +218,14 @@ def test_two_processes_write_the_same_programs_and_verdicts_as_one_also_after_a_
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_stages_feed_each_other(work, tiny_models, tmp_path, layout, monkeypatch, capsys):
     """Catches a stage whose output the next one cannot read, and one that knows T5 alone:
-    warm start, sample, judge, critic, RL, repair, critic sampling, table."""
+    pretraining, warm start, sample, judge, critic, RL, repair, critic sampling, table."""
     (tmp_path / "p.jsonl").symlink_to(work / "p.jsonl")
     (tmp_path / "judged.jsonl").symlink_to(work / "judged.jsonl")
     monkeypatch.chdir(tmp_path)
     train = [*TRAIN, "--steps", "4", *LENGTHS]
-    run("pretrain_ntp", "--task", "warmstart", "--init", tiny_models[layout], "--problems", "p.jsonl",
+    run("pretrain_ntp", "--task", "ntp", "--init", tiny_models[layout], "--corpus", work / "corpus", "--out", "ntp",
+        *train)
+    run("pretrain_ntp", "--task", "warmstart", "--init", "ntp", "--problems", "p.jsonl",
         *train, "--out", "ws")
     for flags, out in ((["--num-programs", "2"], "s"), (["--greedy"], "g")):
         run("sample", "--model", "ws", "--problems", "p.jsonl", *flags, *LENGTHS,
