@@ -363,7 +363,7 @@ def show(args):
         batch = critic_batch([item], tokenizer, critic.head.weight.device)
         values = (prefix_predictions(critic.eval(), batch)[:, 1:, Outcome.PASSED_TEST] if critic.binary
                   else q_hat(critic.eval(), batch))[0].tolist()
-        parts.append((f"{program.problem_id}: {program.outcome}, {program.error}",
+        parts.append((f"{program.problem_id}: {program.outcome}" + (f" ({program.error})" if program.error else ""),
                       f"<p>{html.escape(problems[program.key].question)}</p>"
                       + show_tokens(tokenizer, item[1], values)))
     write_page(args.out, "What the critic thinks, token by token", P_PASSED if critic.binary else

@@ -12,7 +12,7 @@ from conftest import LAYOUTS
 from sandbox import Outcome, Problem, Program
 from train_critic import (Critic, auc, bag_of_tokens, calibration_error, critic_batch, critic_items, critic_loss,
                           main, max_pool, prefix_predictions, q_hat, show_tokens, token_values)
-from pretrain_ntp import load_model, token_log_probs
+from pretrain_ntp import encode_program, encode_prompt, load_model, token_log_probs
 
 
 def test_the_pool_takes_the_maximum_of_each_column_over_real_tokens():
@@ -174,6 +174,22 @@ def test_the_binary_critic_knows_failed_and_passed_alone_and_shows_its_values(ti
     main(["--init", str(tmp_path / "c"), *words, "--out", str(tmp_path / "page.html"), "--show", "2"])
     page = (tmp_path / "page.html").read_text()
     assert page.count("<pre>") == 2 and "0: compile_error" in page and "http" not in page
+
+
+def test_a_page_shows_q_hat_of_the_outcome_that_came(tiny_model, tmp_path):
+    """Catches p(passed) above the tokens of a program that failed."""
+    tokenizer, model = load_model(tiny_model, torch.device("cpu"))
+    critic = Critic(model).eval()
+    critic.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "p.jsonl").write_text('{"problem_id": 1, "question": "?"}\n')
+    (tmp_path / "j.jsonl").write_text('{"problem_id": 1, "code": "print(1)", "outcome": "compile_error"}\n')
+    main(["--init", str(tmp_path), "--problems", str(tmp_path / "p.jsonl"), "--programs", str(tmp_path / "j.jsonl"),
+          "--out", str(tmp_path / "page.html"), "--show", "1"])
+    shown = [int(value) for value in re.findall(r"<rt>(\d+)", (tmp_path / "page.html").read_text())]
+    item = (encode_prompt(tokenizer, Problem(1, "?"), 600), encode_program(tokenizer, "print(1)", 512), "1", 0)
+    q = q_hat(critic, critic_batch([item], tokenizer, "cpu"))[0]
+    assert shown == [round(100 * value) for value in q[:len(item[1])].tolist()]
 
 
 def test_a_page_marks_the_failing_tokens_and_the_cut(tiny_model):
