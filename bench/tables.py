@@ -7,6 +7,7 @@ offline against on-policy, on mini-APPS, over seeds.
     python bench/tables.py --table 3 --rows ce+rl "released recipe" --plot results/table3.png
     python bench/tables.py --table 3 --steps 1200       # writes results/table3-1200-steps.md
     python bench/tables.py --table 4 --num-programs 20  # the demo's actor, critic_test and repair
+    python bench/tables.py --table 4 --num-programs 100 # writes results/table4-100-programs.md
     python bench/tables.py --table 5 --seeds 0 1 2      # needs nothing of the demo but the data
     python bench/tables.py --table 5 --pretrain-steps 1000  # writes results/table5-1000-pretraining.md
 
@@ -149,7 +150,8 @@ def judged_programs(problems, model, out, seed, *flags, split="test", judging=()
 
 def table_name(args):
     """Of its file; numbers of steps are part of it, and of the names of the rows' runs."""
-    return (f"table{args.table}" if args.table.isdigit() else args.table) + with_steps(args)
+    programs = f"-{args.num_programs}-programs" if args.table == "4" and args.num_programs != 20 else ""
+    return (f"table{args.table}" if args.table.isdigit() else args.table) + with_steps(args) + programs
 
 
 def with_steps(args, pretrained=True):
