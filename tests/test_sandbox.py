@@ -800,7 +800,7 @@ def test_verdicts_of_the_released_code(tmp_path, compare, differ):
     rows = [(str(int(key)), row["result"], row["code"]) for key in sorted(os.listdir(folder))
             for row in json.loads((folder / key / "gen_solutions.json").read_text())]
     theirs = {-2: "compile_error", -1: "runtime_error", 0: "failed_test", 1: "passed_test"}  # 0, 1: false, true
-    with Judge(compare=compare) as one:
+    with Judge(compare=compare, time_limit=2.0) as one:
         ours = dict(one.run((problems[key], Program(key, code)) for key, _, code in rows))
     assert len(rows) == 83
     assert [(key, result, ours[i].outcome) for i, (key, result, _) in enumerate(rows)
