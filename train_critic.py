@@ -165,7 +165,7 @@ def load_critic(name, device, binary=None, positions=0):
     try:
         state = torch.load(head, map_location=device, weights_only=True)
     except Exception as error:  # of many kinds, by what is torn off
-        raise UserError(f"cannot read {head} ({type(error).__name__}); train the critic again")
+        raise UserError(f"cannot read {head} ({type(error).__name__}); train the critic again") from None
     its_kind = state.pop("binary", binary)
     if binary not in (None, its_kind):
         raise UserError(f"{name} was trained {'with' if its_kind else 'without'} --binary; sample.py "
@@ -363,7 +363,8 @@ def show(args):
         batch = critic_batch([item], tokenizer, critic.head.weight.device)
         values = (prefix_predictions(critic.eval(), batch)[:, 1:, Outcome.PASSED_TEST] if critic.binary
                   else q_hat(critic.eval(), batch))[0].tolist()
-        parts.append((f"{program.problem_id}: {program.outcome}" + (f" ({program.error})" if program.error else ""),
+        error = f" ({program.error})" if program.error else ""
+        parts.append((f"{program.problem_id}: {program.outcome}{error}",
                       f"<p>{html.escape(problems[program.key].question)}</p>"
                       + show_tokens(tokenizer, item[1], values)))
     write_page(args.out, "What the critic thinks, token by token", P_PASSED if critic.binary else
