@@ -454,7 +454,7 @@ def sample(args):
     tokenizer, model = load_model(args.model, device, positions)
     critic_tokenizer, critic = (load_critic(args.critic, device, binary=True, positions=positions)
                                 if args.critic else (None, None))
-    positions += (args.max_repair_source or args.max_source) - args.max_source
+    positions = (args.max_repair_source or args.max_source) + args.max_target
     its_tokenizer, repairer = (load_model(args.repairer, device, positions) if args.repairer
                                else (None, None))
     check_tokenizer(args.critic, critic_tokenizer, args.model, tokenizer)

@@ -84,16 +84,14 @@ def rl_items(problems, programs, tokenizer, args):
 
     A program that was cut at --max-target has no end and is not what the tests have judged.
     """
-    sources, items, counts = {}, [], Counter()
+    sources, items, counts, alike = {}, [], Counter(), {}
     returns = args.returns if "rl" in args.objective else "critic"  # nothing is compared with
-    pairs = with_baselines(programs, args.baseline, returns)
-    alike = ({program.key for program, _ in pairs}
-             - {program.key for program, r_b in pairs if abs(reward(program) - r_b) >= 1e-9})
-    for program, r_b in pairs:
+    for program, r_b in with_baselines(programs, args.baseline, returns):
         r_s, tokens = reward(program), program_tokens(program, tokenizer, args.max_target)
         advantage = 1.0 if args.objective == "ce+samples" else r_s - r_b
-        kind = ("cut off" if tokens[-1] != tokenizer.eos_token_id else
-                "return 0" if abs(advantage) < 1e-9 else
+        zero = abs(advantage) < 1e-9
+        alike[program.key] = zero and alike.get(program.key, True)
+        kind = ("cut off" if tokens[-1] != tokenizer.eos_token_id else "return 0" if zero else
                 "negative" if advantage < 0 else "positive")
         counts[kind] += 1
         if kind == "positive" or kind == "negative" and args.bound != "positive":
@@ -106,7 +104,8 @@ def rl_items(problems, programs, tokenizer, args):
     print(f"{counts.total()} sampled programs: "
           + ", ".join(f"{kind} {n}" for kind, n in sorted(counts.items()))
           + f"; {len(items)} to learn from"
-          + (f"; {len(alike)} problems whose programs all have return 0" if alike else "")
+          + (f"; {sum(alike.values())} problems whose programs all have return 0"
+             if any(alike.values()) else "")
           + (f"; those that are {' or '.join(others)} are no samples of the actor" if others else ""))
     return items
 
