@@ -250,11 +250,12 @@ def draw_windows(ids, starts, files, count, length, rng):
     return windows
 
 
-def ntp_pair(window, max_source, max_target, rng):
+def ntp_pair(window, max_source, max_target, rng, pivot=(0.1, 0.9)):
     """Sec. 3.2: cut at a pivot uniform in 10 % to 90 %;
     what is too long is cut far from the pivot."""
-    n = len(window)
-    p = min(n - 1, max(1, int(rng.integers(int(np.ceil(0.1 * n)), int(0.9 * n) + 1))))
+    n, (low, high) = len(window), pivot
+    first = math.ceil(low * n)
+    p = min(n - 1, max(1, int(rng.integers(first, max(first, int(high * n)) + 1))))
     return window[:p][-max_source:], window[p:][:max_target]  # Sec. 3.2
 
 
@@ -311,8 +312,10 @@ def make_pairs(args, tokenizer):
             length = args.max_source + (args.max_target if args.task == "ntp" else 0)
             windows = draw_windows(ids, starts, files, count, length, rng)
             if args.task == "msp":
-                return [msp_pair(window, sentinels, rng) for window in windows]
-            return [ntp_pair(window, args.max_source, args.max_target, rng) for window in windows]
+                return [msp_pair(window, sentinels, rng, args.corruption, args.mean_span)
+                        for window in windows]
+            return [ntp_pair(window, args.max_source, args.max_target, rng, args.pivot)
+                    for window in windows]
 
         return (lambda epoch: pairs(files[~held], 16 * args.batch_size, epoch),
                 pairs(files[held], 2 * args.batch_size, 0) if held.any() else [])
@@ -853,6 +856,12 @@ def parse_args(argv=None):
     g.add_argument("--corpus", nargs="+", default=[], metavar="PATH",
                    help="directories of Python files, and .jsonl or .parquet files with code in their "
                    "rows; none: the standard library's sources")
+    g.add_argument("--pivot", nargs=2, type=fraction, default=[0.1, 0.9], metavar=("LOW", "HIGH"),
+                   help="shares of a window between which NTP cuts it")
+    g.add_argument("--corruption", type=fraction, default=0.15,
+                   help="share of a window's tokens that MSP masks")
+    g.add_argument("--mean-span", type=number(1), default=3.0,
+                   help="tokens of a masked span, on average")
     g.add_argument("--programs", nargs="+", default=[], metavar="FILE",
                    help="program records; several files are taken as one. Trainers want them judged")
     g.add_argument("--repair-target", choices=["nearest", "random"], default="nearest",
@@ -863,6 +872,8 @@ def parse_args(argv=None):
         p.error(f"--task {args.task} needs --problems")
     if args.task == "repair" and not args.programs:
         p.error("--task repair needs --programs, judged by evaluate.py")
+    if args.pivot[0] > args.pivot[1]:
+        p.error("--pivot wants the lower share first, as in --pivot 0.1 0.9")
     return args
 
 

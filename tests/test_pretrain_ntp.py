@@ -33,6 +33,9 @@ def test_the_ntp_pivot_lies_between_10_and_90_percent_and_reaches_both_ends():
         assert left + right == window
         pivots.add(len(left))
     assert pivots == set(range(2, 19))  # 10 % and 90 % of 20
+    narrow = {len(ntp_pair(window, 99, 99, rng, pivot=(0.4, 0.6))[0]) for _ in range(200)}
+    assert narrow == {8, 9, 10, 11, 12}  # --pivot 0.4 0.6
+    assert {len(ntp_pair(window, 99, 99, rng, pivot=(0.52, 0.53))[0]) for _ in range(9)} == {11}  # no whole token between
     left, right = ntp_pair(window, 1, 1, rng)
     assert right == [left[0] + 1]  # what is cut is far from the pivot
 
@@ -53,6 +56,8 @@ def test_msp_masks_15_percent_in_spans_and_loses_nothing():
     assert len(spans) == 5 + 1 and spans[5] == []  # five of mean length 3, and a closing sentinel
     merged = [token for s in source for token in (spans[s] if s < 1000 else [s])]
     assert merged == window
+    source, target = msp_pair(window, sentinels, rng, corruption=0.4, mean_span=8)
+    assert sum(t >= 1000 for t in target) == 40 and sum(t < 1000 for t in target) == 5 + 1
 
 
 def test_the_repair_target_is_the_nearest_ground_truth():
@@ -410,3 +415,6 @@ def test_an_empty_corpus_and_another_architecture_are_refused(tmp_path, tiny_mod
     with pytest.raises(SystemExit, match="2"):
         parse_args(["--task", "warmstart", "--init", "mini", "--out", "x"])
     assert "needs --problems" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        parse_args(["--task", "ntp", "--init", "mini", "--out", "x", "--pivot", "0.9", "0.1"])
+    assert "the lower share first" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from conftest import LAYOUTS
 from pretrain_ntp import load_model
 from sample import (Unit, critic_sampling, distribute, generate, main, next_tokens, prefix_values,
                     program_value, refine, repair, returned)
-from sandbox import Problem, Program, UserError, read_programs
+from sandbox import Outcome, Problem, Program, UserError, read_programs
 from train_critic import Critic, critic_batch
 
 CPU = torch.device("cpu")
@@ -298,6 +298,13 @@ class ScriptedJudge:
             yield i, replace(program, outcome=outcome, error=None)
 
 
+class GenerousJudge:
+    """Every program passes."""
+
+    def run(self, pairs):
+        return ((i, replace(program, outcome="passed_test")) for i, (_, program) in enumerate(pairs))
+
+
 class Letters:
     """A tokenizer of one letter a token: a is 10, b is 11, and so on."""
     eos_token_id, pad_token_id = EOS, 0
@@ -391,10 +398,11 @@ def test_without_example_tests_a_problem_is_sampled_plainly(algorithm):
     assert programs[0].extra["critic_sampling"] == "no example tests"
 
 
-def test_the_value_of_a_prefix_is_that_of_the_program_which_ends_there(tiny_model):
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_value_of_a_prefix_is_that_of_the_program_which_ends_there(tiny_models, layout):
     """Catches values read one token late or early, or from padding: Eq. (11) at t is Eq. (12) of
     w_1 .. w_t, alone or beside a longer program."""
-    tokenizer, model = load_model(tiny_model, CPU)
+    tokenizer, model = load_model(tiny_models[layout], CPU)
     torch.manual_seed(0)
     critic = Critic(model).eval()
     item = lambda ids: ([5, 6, 7], ids, None, 0)  # noqa: E731
@@ -402,6 +410,31 @@ def test_the_value_of_a_prefix_is_that_of_the_program_which_ends_there(tiny_mode
     for t in (1, 2, 3):
         alone = program_value(critic, critic_batch([item([10, 11, 12][:t])], tokenizer, "cpu"))
         torch.testing.assert_close(values[0, t - 1], alone[0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("layout", ["T5", "Qwen2"])
+def test_real_models_refine_what_passes_from_the_seeds_of_a_real_critic(tiny_models, layout):
+    """Catches a seed that goes to another program or problem, or that a decoder-only model, which reads it
+    behind a prompt of another length, reads twice: each refined program is what its seed alone leads to."""
+    tokenizer, model = load_model(tiny_models[layout], CPU)
+    torch.manual_seed(0)
+    critic = Critic(model, binary=True).eval()
+    critic.head.bias.data[Outcome.PASSED_TEST] += 9  # no token is called failing: a seed ends at the highest value
+    problems = [Problem(i, "", example_tests={"inputs": [""], "outputs": [""]}) for i in range(2)]
+    units = [Unit(problem, None, prompt, [i], 5) for i, (problem, prompt) in enumerate(zip(problems, PROMPTS))]
+    args = sample.parse_args(["--model", "m", "--problems", "p", "--out", "o", "--max-target", "12",
+                              "--temperature", "1", "--top-p", "1", "--no-keep"])
+    drawn, refined = critic_sampling(units, model, critic, None, tokenizer, GenerousJudge(), args)
+    lengths = []
+    for u, unit in enumerate(units):
+        for j, (parent, child) in enumerate(zip(drawn[u], refined[u])):
+            item = critic_batch([(unit.prompt, parent.tokens, None, 0)], tokenizer, CPU)
+            seed = refine(parent.tokens, prefix_values(critic, item)[0].tolist(), tokenizer.eos_token_id)
+            assert child.extra["parent"] == parent.code and child.extra["prefix_tokens"] == len(seed)
+            assert generate(model, [unit.prompt], [1], 12, temperature=1.0, top_p=1.0, seeds=[[u, 2, j]],
+                            prefixes=[seed]) == [[child.tokens]]
+            lengths.append(len(seed))
+    assert len(set(lengths)) > 3  # seeds of unequal length went through together
 
 
 @pytest.fixture
