@@ -26,8 +26,7 @@ released code that are flags here: rewards relative to the greedy program's, the
 they come, samples of the warm start, batches of 4 (so an eighth of the programs in as many steps),
 and nothing that bounds the negative branch. The learning rate is that of the other rows.
 
-Table 4: N = --num-programs programs for each of the first --num-problems test problems, in
-mini-batches of at most 20. Each row is compared with plain sampling twice: with N programs, which
+Table 4: N = --num-programs programs for each test problem, in mini-batches of at most 20. Each row is compared with plain sampling twice: with N programs, which
 are the very ones that its first rounds drew, and with as many programs as cost the tokens that all
 rounds of the row generated for that problem (1@ is of those that pass its example tests).
 
@@ -149,9 +148,12 @@ def judged_programs(problems, model, out, seed, *flags, split="test", judging=()
 
 
 def table_name(args):
-    """Of its file; numbers of steps are part of it, and of the names of the rows' runs."""
+    """Of its file; numbers that are not the default are part of it, and those of steps of the names of
+    the rows' runs."""
     programs = f"-{args.num_programs}-programs" if args.table == "4" and args.num_programs != 20 else ""
-    return (f"table{args.table}" if args.table.isdigit() else args.table) + with_steps(args) + programs
+    problems = f"-{args.num_problems}-problems" if args.num_problems else ""
+    name = f"table{args.table}" if args.table.isdigit() else args.table
+    return name + with_steps(args) + programs + problems
 
 
 def with_steps(args, pretrained=True):
@@ -164,15 +166,15 @@ def with_steps(args, pretrained=True):
 
 def test_problems(args):
     """The file of the first --num-problems test problems."""
-    path, number = f"{DATA}/test.jsonl", args.num_problems
+    path = f"{DATA}/test.jsonl"
     if not os.path.exists(path):
         raise UserError(f"no {path}; run python data/mini_apps/prepare.py first")
-    if number is None and args.table != "4":
+    if args.num_problems is None:
         return path
-    part = f"{args.work}/{table_name(args)}-problems.jsonl"
+    part = f"{args.work}/first-{args.num_problems}-problems.jsonl"
     os.makedirs(args.work, exist_ok=True)
     with open(path) as source, open(part, "w") as file:
-        file.writelines(itertools.islice(source, number or 150))
+        file.writelines(itertools.islice(source, args.num_problems))
     return part
 
 
@@ -440,7 +442,7 @@ def parse_args(argv=None):
                    help="steps of Table 5's pretraining in all, as in demo.sh")
     p.add_argument("--num-programs", type=whole(1), default=10, help="programs for each test problem")
     p.add_argument("--num-problems", type=whole(1),
-                   help="only the first test problems; none: all (Table 4: 150)")
+                   help="only the first test problems; none: all")
     p.add_argument("--temperature", type=number(0.01), default=1.0, help="of Table 4")
     p.add_argument("--plot", metavar="FILE.png", help="draw the table (.png, .pdf or .svg)")
     args = p.parse_args(argv)

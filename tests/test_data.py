@@ -97,18 +97,20 @@ AREA = {"task_id": "HumanEval/900", "entry_point": "area",
                   "def area(xs: List[int]) -> int:\n    \"\"\" Square of the side.\n    >>> area([2])\n    4\n    \"\"\"\n",
         "canonical_solution": "    return side(xs) ** 2\n",
         "test": "\n\nMETADATA = {}\n\n\ndef check(candidate):\n    assert candidate([3]) == 9\n"
-                "    assert candidate([0]) == side([0])\n"}
+                "    assert candidate([1]) == side([1])\n"}
 
 
 @pytest.mark.parametrize("name", ["HumanEval.jsonl", "HumanEval.jsonl.gz"])
 def test_a_humaneval_row_becomes_a_problem_that_its_ground_truth_solves(name, tmp_path):
-    """Catches: `check` never called, a ground truth without its prompt, helpers out of reach."""
+    """Catches: `check` never called, a ground truth without its prompt, helpers out of reach, and a program
+    that passes since it defines the helper anew."""
     with (gzip.open if name.endswith(".gz") else open)(tmp_path / name, "wt") as file:
         file.write(json.dumps(AREA) + "\n")
     problem = convert(humaneval, tmp_path / name, tmp_path)["HumanEval/900"]
     assert problem.starter_code == "def area(xs: List[int]) -> int:\n"
     wrong = AREA["prompt"] + "    return side(xs) + 6\n"
-    assert outcomes(problem, problem.solutions[0], wrong) == ["passed_test", "failed_test"]
+    cheat = "def side(xs):\n    return 7\ndef area(xs):\n    return 9 if xs == [3] else 7\n"
+    assert outcomes(problem, problem.solutions[0], wrong, cheat) == ["passed_test", "failed_test", "failed_test"]
 
 
 # --- APPS -----------------------------------------------------------------------------------------

@@ -341,10 +341,11 @@ def test_a_numpy_scalar_is_its_number():
 
 @pytest.mark.parametrize("reply", [
     b"", b"{", b"[]", b"{}", b'{"value": {"int": "x"}}', b'{"value": {"os": 1}}', b'{"value": {"set": [[]]}}',
-    b'{"value": 1, "x": 2}', b'{"raised": ["E"]}', b'{"raised": [[], ""]}', b"[" * 100000, b'{"value": {"type": "eval"}}', b"\xff"])
+    b'{"value": 1, "x": 2}', b'{"raised": ["E"]}', b'{"raised": [[], ""]}', b"[" * 100000, b'{"value": {"type": "eval"}}', b"\xff",
+    b'{"passed": 1}'])
 def test_a_malformed_reply_is_a_runtime_error(reply):
     """Catches an exception of the decoder that leaves the judge: the bytes are the candidate's."""
-    assert sandbox.read_reply(reply) == ("raised", ["MalformedReply", ""])
+    assert sandbox.read_reply(reply) == ("raised", ["MalformedReply", []])
 
 
 def test_millions_of_digits_take_no_quadratic_time():
@@ -666,6 +667,13 @@ RAISES = "try:\n    f(0)\n    assert False\nexcept {}:\n    pass"
     ("n = f(1)\nwhile n: pass", "def f(x): return 1", "runtime_error", "Timeout"),
     ("import time\nassert f(1) == 1\ntime.sleep(0.4)", "import os, threading\ndef f(x):\n"
      "    threading.Timer(0.1, os._exit, [3]).start()\n    return x", "runtime_error", "SystemExit"),
+    ("try:\n    f(0)\nexcept KeyError as e:\n    assert str(e) == repr('x') and e.args == ('x',)",
+     "def f(x): raise KeyError('x')", "passed_test", None),
+    ("try:\n    f(0)\nexcept ValueError as e:\n    assert str(e) == 'own text'", "class Mine(ValueError):\n"
+     "    def __str__(self): return 'own text'\ndef f(x): raise Mine(f)", "passed_test", None),
+    ("assert f('aab') == {'a': 2}", "def f(s): return dict(Counter.__sub__(Counter(s), Counter('b')))", "passed_test",
+     None),  # collections' Counter, not typing's
+    ("if __name__ == '__main__':\n    assert f(1) == 1", "def f(x): return 2", "failed_test", "WrongAnswer"),
     ("assert f((4, 'a'), int) == ['a']", "def f(t, kind): return [x for x in t if type(x) is not kind]", "passed_test", None),
     ("assert math.isclose(f(2), 2 ** 0.5)", "def f(x): return x ** 0.5", "passed_test", None)])
 def test_code_runs_on_the_judges_side(tests, code, outcome, error, monkeypatch):
@@ -677,13 +685,15 @@ def test_code_runs_on_the_judges_side(tests, code, outcome, error, monkeypatch):
 
 
 @pytest.mark.parametrize("first_line", [
+    "# -*- coding: ascii -*-\n# \u0418", "# coding: no-such-codec", "\ufeff# coding: latin-1\nassert len('\u00e9') == 1",
+    "f = lambda n: n and 1 + f(n - 1)\nf(993)",
     "import io, sys; sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')",
     "import sys; sys.stdout.reconfigure(encoding='utf-8', line_buffering=True)",
     "import os; os.path.dirname(os.path.abspath(__file__)); input = __builtins__.input",
     "import resource; resource.setrlimit(resource.RLIMIT_STACK, (2 ** 28, -1))"])
 def test_customary_first_lines_work(first_line):
-    """Catches a stdout that takes itself for a file, a module that lacks what a script has, and a limit on the stack
-    that cannot be raised."""
+    """Catches a text that is read by its coding line, frames of the judge's own that count as the program's, a stdout
+    that takes itself for a file, a module that lacks what a script has, and a limit on the stack that cannot be raised."""
     if "RLIMIT" in first_line and resource.getrlimit(resource.RLIMIT_STACK)[1] != resource.RLIM_INFINITY:
         pytest.skip("the stack of this process is limited")
     assert judge(ADD, [Program("add", f"{first_line}\n{RIGHT}")], workers=1)[0].error is None
@@ -695,6 +705,8 @@ def test_customary_first_lines_work(first_line):
     ("import sys\nclass Late:\n    def __del__(self): sys.stdout.write('5')\nlate = Late()", "passed_test", None),
     ("import sys\nprint(5)\ndel sys.stdout", "passed_test", None),
     ("class Late:\n    def __del__(self): print(5)\nlate = Late()\n1 / 0", "runtime_error", "ZeroDivisionError"),
+    ("class IO:\n    out = open(1, 'w')\nIO.out.write('5')", "passed_test", None),
+    ("class Late:\n    def __del__(self): print(5)\nlate = Late()\nlate.itself = late", "passed_test", None),
     ("class Late:\n    def __del__(self): raise ValueError\nlate = Late()\nprint(5)", "passed_test", None),
     ("class Late:\n    def __del__(self): 1 / 0\nlate = Late()\nprint(6)", "failed_test", "WrongAnswer"),
     ("class Late:\n    def __del__(self):\n        while True: pass\nlate = Late()\nprint(5)", "runtime_error", "Timeout")])
@@ -714,6 +726,29 @@ def test_modes_and_times_outside_are_out_of_reach(tmp_path):
     code = f"import os\ntry: os.chmod({str(target)!r}, 0)\nexcept OSError: pass\n{RIGHT}"
     assert judge(ADD, [Program("add", code)], workers=1)[0].outcome == "passed_test"  # it ran
     assert target.stat().st_mode & 0o777 == 0o666
+
+
+def test_no_program_finds_the_text_of_another_in_its_memory():
+    """Catches a thief: a test was a copy of the process that had read and compiled the programs before it."""
+    searches = """import ctypes, re
+for line in open('/proc/self/maps'):
+    place, rights, *rest = line.split()
+    if rights.startswith('rw') and rest[-1][:2] not in ('[v', '[s'):
+        first, last = (int(x, 16) for x in place.split('-'))
+        if re.search(rb'[a] text to find', ctypes.string_at(first, last - first)):
+            raise SystemExit(1)
+"""
+    programs = [Program("add", f"{RIGHT}  # {'a text to find ' * 30}"), Program("add", searches + RIGHT)]
+    assert [program.error for program in judge(ADD, programs, workers=1)] == [None, None]
+
+
+def test_the_times_of_the_scratch_directory_do_not_reach_the_next_program():
+    """Catches the answer left there as a time, by which the next program passed."""
+    problem = Problem("add", "", input_output={"inputs": ["1 2"] * 3, "outputs": ["3"] * 3})
+    leave = f"x = sum(map(int, input().split()))\nimport os\nos.utime('.', ns=(x, x))\nprint(x)"
+    look = "import os\nprint(os.stat('.').st_mtime_ns)"
+    done = judge(problem, [Program("add", leave), Program("add", look)], workers=1)
+    assert [program.outcome for program in done] == ["passed_test", "failed_test"]
 
 
 def test_attributes_of_the_scratch_directory_do_not_reach_the_next_program():

@@ -7,8 +7,9 @@ Reads    HumanEval.jsonl.gz or HumanEval.jsonl (164 problems), as openai/human-e
 Writes   one problem a line, in the format that the docstring of sandbox.py describes.
 
 The question is the prompt, whole; the starter code is the signature of the function to write. A
-program here is a whole program, so the ground truth is prompt + canonical solution, and three
-problems (32, 38, 50) also test a helper that the prompt defines. Code models that continue the
+program here is a whole program, so the ground truth is prompt + canonical solution. A helper that
+the prompt defines is part of the tests, three of which call it (problems 32, 38, 50): a program
+that defined it anew could make wrong answers pass. Code models that continue the
 prompt must have it put in front of what they write. The doctests stay in the question: as tests
 in APPS' shape (`example_tests`) they do not exist.
 
@@ -33,11 +34,19 @@ def signature(prompt, name):
     return "\n".join(prompt.splitlines()[function.lineno - 1:function.body[0].lineno - 1]) + "\n"
 
 
+def helpers(prompt, name):
+    """The functions that the prompt defines beside `name`, and its imports; "" where there are none."""
+    others = [node for node in ast.parse(prompt).body if getattr(node, "name", None) != name]
+    found = any(isinstance(node, ast.FunctionDef) for node in others)
+    return ast.unparse(ast.Module(others, [])) + "\n" if found else ""
+
+
 def to_problem(row):
     """One row of the file as a Problem."""
     return Problem(problem_id=row["task_id"], question=row["prompt"],
                    starter_code=signature(row["prompt"], row["entry_point"]),
-                   test_code=f"{row['test']}\ncheck({row['entry_point']})\n",
+                   test_code=helpers(row["prompt"], row["entry_point"]) +
+                   f"{row['test']}\ncheck({row['entry_point']})\n",
                    entry_point=row["entry_point"],
                    solutions=[row["prompt"] + row["canonical_solution"]], difficulty="humaneval")
 
