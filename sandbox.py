@@ -1048,11 +1048,11 @@ def run_test(streams, builtin_names, seconds, leave=os._exit):
             if "threading" in sys.modules:
                 sys.modules["threading"]._shutdown()  # waits for the threads that are no daemons
             atexit._run_exitfuncs()
+            stream.flush()
             for file in gc.get_objects():  # a file that nobody closed is written out
                 if type(file) in (io.TextIOWrapper, io.BufferedWriter):
                     with contextlib.suppress(ValueError, OSError):  # it is closed
                         file.flush()
-            stream.flush()
             for name in reversed(list(module.__dict__)):
                 module.__dict__.pop(name, None)
             gc.collect()  # what holds itself ends, too
