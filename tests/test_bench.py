@@ -199,8 +199,8 @@ def test_rows_of_other_steps_have_other_folders(monkeypatch):
     assert tables.table_name(tables.parse_args(["--table", "3", "--pretrain-steps", "1000"])) == "table3"
     args = tables.parse_args(["--table", "5", "--pretrain-steps", "1000"])
     assert tables.table_name(args) == "table5-1000-pretraining"
-    args = tables.parse_args(["--table", "4", "--num-programs", "100", "--num-problems", "150"])
-    assert tables.table_name(args) == "table4-100-programs-150-problems"
+    table_4 = tables.parse_args(["--table", "4", "--num-programs", "100", "--num-problems", "150"])
+    assert tables.table_name(table_4) == "table4-100-programs-150-problems"
     names = [tables.run_row(args, row, tasks, 0)[0] for row, tasks in (("none", []), ("ntp", ["ntp"]))]
     assert names == ["runs/tables/table5-none-0", "runs/tables/table5-ntp-1000-pretraining-0"]
 
