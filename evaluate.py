@@ -9,7 +9,7 @@ Reads    problems and programs, in the formats that the docstring of sandbox.py 
 Writes   --out: the same programs in the same order, with `outcome`, `error` and the `tests_*`
          counts filled in, and under `judged_with` the settings they were judged with. The same
          command again continues a half-written file; one that holds other programs, or verdicts
-         under other settings, is refused. Under torchrun each process judges parts of the file.
+         of other tests or settings, is refused. Under torchrun each process judges parts of the file.
 Prints   pass@k by difficulty with 95 % intervals (bootstrap over problems), the shares of the four
          outcomes, the commonest errors. --table puts judged files side by side, with the paired
          difference in pass@1 of each to the first.
@@ -24,17 +24,19 @@ import argparse
 import collections
 import dataclasses
 import itertools
+import json
 import math
 import os
 import sys
 import time
+import zlib
 
 import numpy as np
 from tqdm import tqdm
 
 from sandbox import (JUDGE_ERROR, RANK, Judge, Outcome, UserError, append_record, check_out,
                      in_parts, make_parser, number, open_to_continue, read_problems, read_programs,
-                     run_main, whole)
+                     run_main, tests_of, whole)
 
 # The Hugging Face package `evaluate` has the same name as this file; nothing here depends on it.
 
@@ -154,8 +156,8 @@ def run_example_tests(problems, programs, settings, workers):
             for program, (_, tested) in zip(programs, judged)]
 
 
-def check_continues(path, judged, programs, settings, filtered):
-    """Refuse to continue a file that holds other programs, or verdicts under other settings."""
+def check_continues(path, judged, programs, settings, checksums, filtered):
+    """Refuse to continue a file that holds other programs, or verdicts of other tests or settings."""
     if len(judged) > len(programs):
         raise UserError(f"{path} holds {len(judged)} programs already, more than the "
                         f"{len(programs)} given; choose another --out")
@@ -167,6 +169,9 @@ def check_continues(path, judged, programs, settings, filtered):
         if used != settings:
             raise UserError(f"{path}, line {number}: judged with {used}, and {settings} is asked "
                             "for; choose another --out")
+        if old.extra.get("tests_checksum") != checksums[new.key]:
+            raise UserError(f"{path}, line {number}: judged by other tests than those that problem "
+                            f"{new.problem_id!r} has now; choose another --out")
         if filtered and "example_passed" not in old.extra:
             raise UserError(f"{path}, line {number}: judged without --n; choose another --out")
 
@@ -180,7 +185,10 @@ def judge_to_file(problems, programs, path, settings, workers, filtered=False):
     """
     file, written = open_to_continue(path)
     with file:
-        check_continues(path, read_programs(path), programs, settings, filtered)
+        given = {program.key for program in programs}
+        checksums = {key: zlib.crc32(json.dumps(tests_of(problem, settings["tests"])).encode())
+                     for key, problem in problems.items() if key in given}
+        check_continues(path, read_programs(path), programs, settings, checksums, filtered)
         outcomes, started = collections.Counter(), time.perf_counter()
         with (Judge(workers=workers, **settings) as judge,
               tqdm(total=len(programs), initial=written, unit="program",
@@ -190,7 +198,8 @@ def judge_to_file(problems, programs, path, settings, workers, filtered=False):
                 if filtered:
                     todo = run_example_tests(problems, todo[:PART], settings, workers)
                 for index, program in judge.run((problems[program.key], program) for program in todo):
-                    extra = {**program.extra, "judged_with": settings}
+                    extra = {**program.extra, "judged_with": settings,
+                             "tests_checksum": checksums[program.key]}
                     waiting[index] = dataclasses.replace(program, extra=extra)
                     while next_one in waiting:
                         append_record(file, waiting.pop(next_one))
@@ -388,8 +397,8 @@ def read_judged(problems, names_and_files):
     runs = {}
     for item in names_and_files:
         name, equals, path = item.partition("=")
-        if not equals:
-            raise UserError(f"--table {item}: write NAME=FILE, for example RL=j.jsonl")
+        if not equals or not name or name in runs:
+            raise UserError(f"--table {item}: write NAME=FILE, for example RL=j.jsonl, each NAME once")
         runs[name] = read_programs(path, problems)
         if not count_passed(runs[name]):
             raise UserError(f"{path}: no judged programs in it; use --programs and --out first")
@@ -434,6 +443,8 @@ def main(argv=None):
         if not programs:
             raise UserError(f"{' '.join(args.programs)}: no programs in it; run sample.py first")
         check_out(args.out, [args.problems, *args.programs])
+        if len(set(map(os.path.realpath, args.programs))) < len(args.programs):
+            raise UserError("--programs: a file is given twice, and would count twice; give it once")
         check_k(args.k, programs)
         settings = {"tests": args.tests, "compare": args.compare, "time_limit": args.time_limit,
                     "memory_mb": args.memory_mb, "all_tests": args.all_tests}

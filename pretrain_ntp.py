@@ -42,6 +42,7 @@ import shutil
 import sys
 import sysconfig
 import time
+import zlib
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -56,7 +57,7 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import (AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer,
                           DynamicCache, EncoderDecoderCache, PreTrainedModel)
 
-from sandbox import (RANK, WORLD_SIZE, UserError, fraction, make_parser, number, open_to_continue,
+from sandbox import (RANK, WORLD_SIZE, UserError, fraction, lock, make_parser, number, open_to_continue,
                      read_jsonl, read_problems, read_programs, run_main, whole)
 
 transformers.utils.logging.set_verbosity_error()
@@ -96,12 +97,13 @@ def encode_prompt(tokenizer, problem, max_source, program=None):
     program loses its beginning only when nothing is left of the statement.
     """
     def encode(question):
-        return tokenizer(build_prompt(replace(problem, question=question), program)).input_ids
+        return tokenizer(build_prompt(replace(problem, question=question), program),
+                         split_special_tokens=True).input_ids
 
     ids = encode(problem.question)
     if len(ids) <= max_source:
         return ids
-    question = tokenizer(problem.question, add_special_tokens=False).input_ids
+    question = tokenizer(problem.question, add_special_tokens=False, split_special_tokens=True).input_ids
     keep = len(question)
     while len(ids) > max_source and keep > 0:
         keep = max(0, keep - (len(ids) - max_source))
@@ -110,8 +112,9 @@ def encode_prompt(tokenizer, problem, max_source, program=None):
 
 
 def encode_program(tokenizer, code, max_target):
-    """Token ids of a program and the end-of-sequence token, cut to `max_target`."""
-    return (tokenizer(code, add_special_tokens=False).input_ids
+    """Token ids of a program and the end-of-sequence token, cut to `max_target`. Where the program
+    itself has the text of a special token (`"</s>"`), that is text."""
+    return (tokenizer(code, add_special_tokens=False, split_special_tokens=True).input_ids
             + [tokenizer.eos_token_id])[:max_target]
 
 
@@ -188,7 +191,8 @@ def corpus_texts(paths):
                     yield text
         skip = (("site-packages", "dist-packages", "test", "tests", "idle_test", "lib2to3")
                 if path == standard else ())
-        for name in sorted(glob.glob(os.path.join(path, "**", "*.py"), recursive=True)):
+        for name in sorted(glob.glob(os.path.join(glob.escape(path), "**", "*.py"),
+                                     recursive=True)):
             if not set(os.path.relpath(name, path).split(os.sep)) & set(skip):
                 with open(name, encoding="utf-8", errors="ignore") as file:
                     text = file.read()
@@ -226,7 +230,7 @@ def tokenize_corpus(paths, tokenizer, out, anew):
         ends = [0]
         with open(ids, "wb") as file:
             for text in corpus_texts(paths):
-                row = tokenizer(text, add_special_tokens=False).input_ids + [tokenizer.eos_token_id]
+                row = encode_program(tokenizer, text, sys.maxsize)
                 np.array(row, dtype=np.uint32).tofile(file)
                 ends.append(ends[-1] + len(row))
         if len(ends) == 1:
@@ -312,8 +316,9 @@ def make_pairs(args, tokenizer):
             length = args.max_source + (args.max_target if args.task == "ntp" else 0)
             windows = draw_windows(ids, starts, files, count, length, rng)
             if args.task == "msp":
-                return [msp_pair(window, sentinels, rng, args.corruption, args.mean_span)
-                        for window in windows]
+                drawn = [msp_pair(window, sentinels, rng, args.corruption, args.mean_span)
+                         for window in windows]
+                return [(source, target[:args.max_target]) for source, target in drawn]
             return [ntp_pair(window, args.max_source, args.max_target, rng, args.pivot)
                     for window in windows]
 
@@ -362,7 +367,7 @@ def split(count, share):
 def load_model(name, device, positions=0, vocab_texts=None):
     """(tokenizer, model) from `mini`, a checkpoint, a run directory (its newest checkpoint) or a hub
     name; `positions`: how many tokens of prompt and program it will have to read."""
-    if name == "mini" and vocab_texts:
+    if name == "mini" and vocab_texts is not None:
         tokenizer = train_tokenizer(vocab_texts, vocab_size=2048)
         # T5 1.1's gated layers, and many small heads: both learn from far fewer programs
         config = transformers.T5Config(
@@ -378,7 +383,8 @@ def load_model(name, device, positions=0, vocab_texts=None):
         # each distance, as a T5 does: then it is not fused, and in float32
         attention = "eager" if device.type == "cpu" or config.is_encoder_decoder else None
         auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        model = auto.from_pretrained(path, dtype=torch.float32, attn_implementation=attention)
+        model, loaded = auto.from_pretrained(path, dtype=torch.float32, attn_implementation=attention,
+                                             output_loading_info=True)
         tokenizer = AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError, KeyError, SafetensorError, RuntimeError) as error:
         reason = str(error).strip().split("\n")[0]
@@ -398,13 +404,20 @@ def load_model(name, device, positions=0, vocab_texts=None):
         if limit < positions:
             raise UserError(f"{name} reads at most {limit} tokens, prompt and program together; "
                             f"lower --max-source or --max-target")
+    if loaded["missing_keys"]:  # transformers would draw them at random
+        raise UserError(f"{name} lacks weights of the model that its config.json describes "
+                        f"({min(loaded['missing_keys'])}); give a whole checkpoint")
     if tokenizer.eos_token is None:
         raise UserError(f"the tokenizer of {name} has no end-of-sequence token, by which a program ends; "
                         f"use a model that has one")
+    if config.is_encoder_decoder and config.decoder_start_token_id is None:
+        raise UserError(f"{name} has no decoder_start_token_id in its config.json; add it")
     if tokenizer.pad_token is None:  # GPT-2 has none; padding is masked, so any token will do
         tokenizer.pad_token = tokenizer.eos_token
-    for config in (model.config, model.generation_config):  # a program ends as it was trained to
-        config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
+    # A program ends as it was trained to, and nothing else (a penalty on repetition, say) is a habit of
+    # the checkpoint's.
+    model.config.eos_token_id, model.config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
+    model.generation_config = transformers.GenerationConfig.from_model_config(model.config)
     return tokenizer, model.to(device)
 
 
@@ -558,6 +571,11 @@ def start_run(args):
     if RANK:
         sys.stdout = open(os.devnull, "w")
     torch.manual_seed(args.seed)
+    for key in {"init", "critic"} & vars(args).keys():  # a later checkpoint would be another start
+        setattr(args, key, newest_checkpoint(getattr(args, key) or "") or getattr(args, key))
+    if RANK == 0:
+        os.makedirs(args.out, exist_ok=True)
+        lock(args.out)
     corpus = os.path.exists(os.path.join(args.out, "corpus.starts.npy"))  # of these flags, too
     check_config(os.path.join(args.out, "config.json"), args, started=checkpoint or corpus)
     gather(None)  # all processes wait for it
@@ -641,12 +659,25 @@ def read_config(path):
     raise UserError(f"{path} is not of a run of ours, but a model's, say; choose another --out")
 
 
+def checksum(path):
+    """Of what stands in a file: CRC-32."""
+    crc = 0
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            crc = zlib.crc32(chunk, crc)
+    return crc
+
+
 def check_config(path, args, started, ignore=("steps", "device", "accumulate", "shard",
                                               "grad_checkpointing")):
-    """Record the flags in `path`. Where a run has `started`, a UserError lists those that differ from
-    its own. Process 0 does it, and the others wait until it has found nothing wrong."""
-    config = json.loads(json.dumps(dict(vars(args), versions={
-        "torch": torch.__version__, "transformers": transformers.__version__})))
+    """Record the flags in `path`, and what the input files are. Where a run has `started`, a UserError
+    lists those that differ from its own. Process 0 does it, and the others wait until it has found
+    nothing wrong."""
+    flags = vars(args)
+    files = [flags.get("problems"), flags.get("failed"), *flags.get("programs", ())]
+    config = json.loads(json.dumps(dict(
+        flags, inputs={path: checksum(path) for path in filter(None, files)},
+        versions={"torch": torch.__version__, "transformers": transformers.__version__})))
     while RANK and read_config(path) != config:
         time.sleep(0.1)
     if RANK:
@@ -654,7 +685,10 @@ def check_config(path, args, started, ignore=("steps", "device", "accumulate", "
     old = read_config(path)
     changed = [f"--{key.replace('_', '-')} was {old.get(key)!r} and is {config.get(key)!r}"
                for key in sorted(old.keys() | config.keys())
-               if key not in (*ignore, "versions") and old.get(key) != config.get(key)]
+               if key not in (*ignore, "versions", "inputs") and old.get(key) != config.get(key)]
+    before = old.get("inputs", {})
+    changed += [f"what stands in {file} was something else" for file, now in config["inputs"].items()
+                if before.get(file, now) != now]
     if started and old and changed:
         raise UserError(f"{path} is of a run with other flags: {'; '.join(changed)}; "
                         f"use another --out or the old flags")
@@ -698,7 +732,11 @@ def load_state(checkpoint, model, optimizer, args):
         torch.manual_seed(args.seed + 10000 * RANK)
     if checkpoint:
         import torch.distributed.checkpoint.state_dict as full
-        state = torch.load(os.path.join(checkpoint, "state.pt"), map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(os.path.join(checkpoint, "state.pt"), map_location="cpu", weights_only=True)
+        except Exception as error:  # of many kinds, by what is torn off
+            raise UserError(f"cannot read {checkpoint}/state.pt ({type(error).__name__}), from which the "
+                            f"run goes on; choose another --out") from None
         step, running = state["step"], Counter(state["running"])
         full.set_optimizer_state_dict(model, optimizer, state["optimizer"],
                                       options=full.StateDictOptions(full_state_dict=True))

@@ -70,6 +70,7 @@ import contextlib
 import ctypes
 import dataclasses
 import errno
+import fcntl
 import functools
 import gc
 import glob
@@ -153,6 +154,7 @@ def fraction(text):
 def run_main(main):
     """Call `main()`; bad input, a UserError or a file that cannot be opened or written, becomes one
     line on stderr and exit status 2, Ctrl-C is 130."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # programs hold what a terminal may not know
     try:
         main()
         return
@@ -415,6 +417,18 @@ def check_out(out, inputs):
         raise UserError(f"--out {out}: what is written is plain text; end the name in .jsonl")
 
 
+@functools.cache  # held until this process ends
+def lock(path):
+    """Have a file or directory for this process alone; UserError where another one writes there."""
+    try:
+        fcntl.flock(os.open(path, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"{path}: another process is writing there; let it end, or choose another "
+                        "--out") from None
+    except OSError:  # a file system that knows no locks
+        pass
+
+
 def open_to_continue(path):
     """Open a JSONL output to append to. A last line that a killed run left torn is cut off first.
 
@@ -422,6 +436,7 @@ def open_to_continue(path):
     """
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     file = open(path, "a+b")
+    lock(path)
     file.seek(0)
     data = file.read()
     whole = data.rfind(b"\n") + 1

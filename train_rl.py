@@ -26,6 +26,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from pretrain_ntp import (add_trainer_flags, add_up, autocast, batches, collate,
                           decode_program, distribute, encode_program, encode_prompt, gather,
@@ -46,8 +47,11 @@ def with_baselines(programs, baseline, returns):
 
     baseline: "greedy", the problem's greedy program, as in the paper; "group", the mean reward of the
     problem's samples; "leave-one-out", the mean of its other samples. 0 where `returns` has none.
+    Without what the judge has no verdict on, and without samples whose greedy program that is.
     """
     rewards = {}  # (problem, source): the rewards of its programs
+    unknown = {program.key for program in programs
+               if program.source == "greedy" and program.outcome == JUDGE_ERROR}
     programs = [program for program in programs if program.outcome != JUDGE_ERROR]
     for program in programs:
         rewards.setdefault((program.key, program.source), []).append(reward(program))
@@ -59,6 +63,8 @@ def with_baselines(programs, baseline, returns):
         if returns == "critic":
             r_b = 0.0
         elif baseline == "greedy":
+            if not greedy and program.key in unknown:
+                continue
             if not greedy:
                 raise UserError(f"problem {program.problem_id!r} has samples but no greedy program, its "
                                 f"baseline; run sample.py --greedy and evaluate.py, and add the file "
@@ -192,6 +198,16 @@ def sample_and_judge(actor, tokenizer, problems, num_programs, judge, args, seed
             waiting.append(judging.submit(lambda jobs=jobs: sorted(judge.run(jobs))))
         own = [program for verdicts in waiting for _, program in verdicts.result()]
     return [program for programs in gather(own) for program in programs]
+
+
+def without_dropout(actor):
+    """Learn with the probabilities that programs are sampled with: with dropout p now / p then is far
+    from 1 before anything has been learned, and so is the divergence from 0. Only --grad-checkpointing
+    asks a layer itself whether it is in training."""
+    actor.eval()
+    for module in actor.modules():
+        if isinstance(module, GradientCheckpointingLayer):
+            module.training = True
 
 
 def copy_weights(actor, writer):
@@ -337,7 +353,7 @@ def train(args):
                 if with_rl and args.bound == "taper":
                     add_log_mu(writer, items, tokenizer, args, device)
             step += 1
-            actor.train()
+            without_dropout(actor)
             learned_ce, learned_rl = (0, 0), (0, 0, 0, 0)
             if with_ce:
                 _, pairs = next(coming_pairs)
@@ -366,8 +382,8 @@ def train(args):
                 copy_weights(actor, writer)
                 row, program = evaluate_actor(writer, tokenizer, held_problems, judge, args)
                 log_metrics(args, step, **row)
-                print(f"--- {program.problem_id}: {program.outcome}, {program.error}\n{program.code}---")
                 save_checkpoint(args, step, actor, tokenizer, optimizer, running)
+                print(f"--- {program.problem_id}: {program.outcome}, {program.error}\n{program.code}---")
     print(f"done: {newest_checkpoint(args.out)}")
 
 

@@ -1,4 +1,5 @@
 """pass@k and its intervals worked out by hand, and what a killed or mistaken run leaves behind."""
+import fcntl
 import itertools
 import json
 import os
@@ -231,6 +232,23 @@ def test_with_n_a_kill_loses_no_more_than_a_part(sample, monkeypatch):
     assert seen == [(3, 0), (3, 3), (2, 6)] and out.read_bytes().count(b"\n") == 8
 
 
+def test_verdicts_of_other_tests_and_another_process_are_refused(sample):
+    """Catches: stale verdicts after the hidden tests were mended; one file written by two, in which every
+    program counts twice."""
+    problems, programs, out = sample
+    arguments = ["--problems", problems, "--programs", programs, "--out", out]
+    run(*arguments)
+    before = out.read_bytes()
+    problems.write_text(problems.read_text().replace("6\\n", "7\\n"))
+    report = run(*arguments)
+    assert report.returncode == 2 and "line 5: judged by other tests than those that problem 'two'" in report.stderr
+    with open(out) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        report = run(*arguments)
+    assert report.returncode == 2 and "another process is writing there" in report.stderr
+    assert out.read_bytes() == before
+
+
 @pytest.mark.parametrize("more", [[], ["--n", "1"]])
 def test_a_half_written_output_is_continued_to_the_same_bytes(sample, more):
     """Catches: a torn line kept, a program judged twice or skipped, another order."""
@@ -318,6 +336,8 @@ def test_without_matplotlib_one_line_says_so(tmp_path, monkeypatch, capsys):
     ({"--table": "a=j.jsonl"}, "give either"),
     ({"--out": None, "--programs": None, "--table": "j.jsonl"}, "write NAME=FILE"),
     ({"--out": None, "--programs": None, "--table": "a=s.jsonl"}, "no judged programs"),
+    ({"--out": None, "--programs": None, "--table": ["a=good.jsonl", "a=s.jsonl"]}, "each NAME once"),
+    ({"--programs": ["s.jsonl", "./s.jsonl"]}, "a file is given twice"),
 ])
 def test_bad_input_is_one_sentence_and_status_2(change, message, sample, tmp_path):
     """Catches: a traceback, or a mistake found only after hours of judging."""
@@ -332,7 +352,9 @@ def test_bad_input_is_one_sentence_and_status_2(change, message, sample, tmp_pat
     write_jsonl(tmp_path / "longer.jsonl", rows * 4 + rows[:1])
     (tmp_path / "j.jsonl").write_text(json.dumps({**program_rows("one", "print(input())")[0], "judged_with": {}}) + "\n")
     flags = {"--problems": "p.jsonl", "--programs": "s.jsonl", "--out": "new.jsonl", **change}
-    arguments = [str(part) for flag, value in flags.items() if value is not None for part in (flag, value)]
+    write_jsonl(tmp_path / "good.jsonl", [{**rows[0], "outcome": "passed_test"}])
+    arguments = [str(part) for flag, value in flags.items() if value is not None
+                 for part in (flag, *(value if isinstance(value, list) else [value]))]
     report = subprocess.run(command(*arguments), cwd=tmp_path, capture_output=True, text=True)
     assert (report.returncode, report.stdout, report.stderr.count("\n")) == (2, "", 1), report.stderr
     assert message in report.stderr

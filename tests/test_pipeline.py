@@ -306,7 +306,7 @@ def test_the_stages_feed_each_other(work, tiny_models, tmp_path, layout, monkeyp
     ("train_critic", ["--init", "critic", "--problems", "p.jsonl", "--programs", "judged.jsonl",
                       "--out", "judged.jsonl", "--show", "1"], "one of the inputs"),
     ("train_rl", ["--init", "tiny", "--critic", "critic_test", "--problems", "p.jsonl", "--programs",
-                  "judged.jsonl", "--out", "x"], "critic_test was trained with --binary"),
+                  "judged.jsonl", "--out", "x"], "was trained with --binary"),
     ("train_critic", ["--init", "tiny", "--problems", "p.jsonl", "--programs", "beyond.jsonl",
                       "--out", "x"], "tokenizer of tiny"),
     ("sample", ["--model", "tiny", "--critic", "critic", "--problems", "p.jsonl", "--out", "x.jsonl"],

@@ -110,11 +110,14 @@ def test_the_statement_gives_way_before_the_failed_program(tiny_model):
 
 
 @pytest.mark.parametrize("text", ["x != y\n\tif a :\n", "print('€ \\n')", "1234567",
-                                  "  \n\n   a  "])
+                                  "  \n\n   a  ", "s = '</s>' + '<pad>' + '<extra_id_3>'"])
 def test_any_text_survives_the_tokenizer(tiny_model, text):
-    """Catches a space put in front, or a tokenizer that cleans spaces up (` != ` was `!= ` there)."""
+    """Catches a space put in front, a tokenizer that cleans spaces up (` != ` was `!= ` there), or that
+    takes the text of a special token for one: a program would end in its middle."""
     tokenizer, _ = load_model(tiny_model, CPU)
-    assert decode_program(tokenizer, encode_program(tokenizer, text, 999)) == text
+    ids = encode_program(tokenizer, text, 999)
+    assert decode_program(tokenizer, ids) == text and ids.index(tokenizer.eos_token_id) == len(ids) - 1
+    assert text.strip() in decode_program(tokenizer, encode_prompt(tokenizer, Problem(1, text), 999))
 
 
 def test_every_item_is_in_one_batch_and_batches_are_of_like_length():
@@ -257,6 +260,7 @@ def test_a_checkpoint_knows_the_flags_of_its_run(warmstart, tmp_path):
     state = torch.load(tmp_path / "run" / "step-000005" / "state.pt", weights_only=True)
     flags = json.loads((tmp_path / "run" / "config.json").read_text())
     flags.pop("versions")
+    assert list(flags.pop("inputs")) == [flags["problems"]]
     assert state["step"] == 5 and state["config"] == flags and len(state["random"]) == 1
 
 
@@ -327,6 +331,51 @@ def test_a_changed_flag_stops_with_the_difference(warmstart):
     warmstart("run", 2)
     with pytest.raises(UserError, match="--weight-decay was 0.05 and is 0.5"):
         warmstart("run", 4, "--weight-decay", "0.5")
+
+
+def test_a_changed_input_stops_what_it_would_be_mixed_into(warmstart, tmp_path):
+    """Catches a run that goes on, and says nothing, with other problems under the same name."""
+    warmstart("run", 5)
+    path = tmp_path / "problems.jsonl"
+    path.write_text(path.read_text().replace("Print", "Write", 1))
+    with pytest.raises(UserError, match="what stands in .*problems.jsonl was something else"):
+        warmstart("run", 10)
+
+
+def test_a_later_checkpoint_of_the_start_is_another_start(warmstart, tmp_path):
+    """Catches a reference (--kl) that moves when a run is continued after its --init was."""
+    warmstart("first", 5)
+    warmstart("second", 5, "--init", str(tmp_path / "first"))
+    warmstart("first", 10)
+    with pytest.raises(UserError, match="--init was .*step-000005' and is .*step-000010"):
+        warmstart("second", 10, "--init", str(tmp_path / "first"))
+
+
+def test_a_torn_checkpoint_and_one_without_all_weights_are_refused(warmstart, tmp_path, tiny_model):
+    """Catches a traceback, and random numbers in place of the weights that are missing."""
+    from safetensors.torch import load_file, save_file
+    warmstart("run", 5)
+    (tmp_path / "run" / "step-000005" / "state.pt").write_bytes(b"half")
+    with pytest.raises(UserError, match="cannot read .*step-000005/state.pt"):
+        warmstart("run", 10)
+    shutil.copytree(tiny_model, tmp_path / "part")
+    weights = load_file(tmp_path / "part" / "model.safetensors")
+    save_file({name: weight for name, weight in weights.items() if "decoder.block.1" not in name},
+              tmp_path / "part" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match="lacks weights .*decoder.block.1"):
+        load_model(str(tmp_path / "part"), CPU)
+
+
+def test_a_checkpoints_own_habits_of_decoding_are_left_behind(tiny_model, tmp_path):
+    """Catches a beam search under a penalty that the checkpoint came with."""
+    shutil.copytree(tiny_model, tmp_path / "strange")
+    (tmp_path / "strange" / "generation_config.json").write_text(json.dumps(
+        {"repetition_penalty": 3.0, "no_repeat_ngram_size": 2, "decoder_start_token_id": 0}))
+    beams = []
+    for name in (tiny_model, str(tmp_path / "strange")):
+        tokenizer, model = load_model(name, CPU)
+        beams.append(sample.generate(model.eval(), [[5, 6, 7]], 3, 12, method="beam"))
+    assert beams[0] == beams[1]
 
 
 def test_a_mini_model_opens_in_plain_transformers(tmp_path):

@@ -155,6 +155,13 @@ def test_samples_without_their_greedy_program_are_refused():
         with_baselines(PROGRAMS[:6], "greedy", "baseline")
 
 
+def test_samples_whose_greedy_program_has_no_verdict_are_left_out():
+    """Catches a failure of the judge that ends the run with advice that cannot help."""
+    programs = [replace(program, outcome="judge_error") if program.source == "greedy" else program
+                for program in PROGRAMS]
+    assert with_baselines(programs, "greedy", "baseline") == []
+
+
 def test_items_are_the_samples_that_carry_a_gradient(capsys):
     """Catches a program cut at --max-target that is learned from, and equal rewards in the batches."""
     cut = Program("b", "8", "sampled", [4, 4], "runtime_error")
@@ -316,6 +323,35 @@ def test_a_step_has_the_loss_of_its_whole_batch(tiny_model, flags):
                                            torch.device("cpu"))
     assert (loss_rl, kl, weight, tokens) == pytest.approx((wanted.item(), 0.0, 1.0, 6 + 9), rel=1e-5)
     assert type(loss_rl) is float  # state.pt holds sums of these, and does not open with numpy's
+
+
+@pytest.mark.parametrize("flags", [[], ["--grad-checkpointing"]])
+def test_dropout_is_off_in_rl(tiny_model, tmp_path, flags, monkeypatch):
+    """Catches p now / p then, and a divergence, that differ from 1 and 0 though no weight has changed
+    (the tiny model has a dropout of 0.1), and activations that are kept after all."""
+    import transformers.modeling_utils
+    recomputed, checkpoint = [], transformers.modeling_utils.checkpoint
+    monkeypatch.setattr(transformers.modeling_utils, "checkpoint", lambda *args, **more: (
+        recomputed.append(1), checkpoint(*args, **more))[1])
+    with open(tmp_path / "p.jsonl", "w") as problems, open(tmp_path / "j.jsonl", "w") as programs:
+        for i in range(9):
+            problems.write(json.dumps({"problem_id": i, "question": "?", "solutions": ["x"],
+                                       "input_output": {"inputs": [""], "outputs": ["1"]}}) + "\n")
+            for outcome in ("passed_test", "failed_test"):
+                programs.write(json.dumps({"problem_id": i, "code": outcome, "source": "sampled",
+                                           "outcome": outcome}) + "\n")
+    ratios, loss = [], train_rl.policy_gradient_loss
+    monkeypatch.setattr(train_rl, "policy_gradient_loss", lambda log_p, mask, r_s, r_b, q, log_mu, **more: (
+        ratios.extend(((log_p * mask).sum(dim=1) - log_mu).exp().tolist()),
+        loss(log_p, mask, r_s, r_b, q, log_mu, **more))[1])
+    train_rl.main(["--init", tiny_model, "--problems", str(tmp_path / "p.jsonl"), "--returns", "baseline",
+                   "--baseline", "group", "--programs", str(tmp_path / "j.jsonl"), "--kl", "1", "--lr", "0",
+                   "--steps", "1", "--batch-size", "8", "--max-target", "24", "--held-out", "0.3",
+                   "--log-every", "1", "--out", str(tmp_path / "out"), *flags])
+    rows = [json.loads(line) for line in open(tmp_path / "out" / "metrics.jsonl")]
+    assert [row["kl"] for row in rows if "kl" in row] == pytest.approx([0.0], abs=1e-5)
+    assert ratios and ratios == pytest.approx([1.0] * len(ratios), abs=1e-2)
+    assert bool(recomputed) == bool(flags)
 
 
 def test_the_first_round_may_be_given(tiny_model, tmp_path, monkeypatch):

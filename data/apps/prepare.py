@@ -27,7 +27,8 @@ import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-from sandbox import Problem, UserError, make_parser, read_jsonl, run_main, to_row
+from sandbox import (Problem, UserError, check_out, make_parser, read_jsonl, run_main,
+                     to_row)
 
 
 # --- the two published layouts --------------------------------------------------------------------
@@ -190,6 +191,7 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
+    check_out(args.out, [args.input])
     counts, dropped = collections.Counter(), collections.Counter()
     os.makedirs(os.path.dirname(args.out) or ".", exist_ok=True)
     with open(args.out + ".tmp", "w") as file:  # a line at a time: the test split has 1.2 GB

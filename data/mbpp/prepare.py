@@ -23,7 +23,8 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-from sandbox import Problem, UserError, make_parser, read_jsonl, run_main, to_row
+from sandbox import (Problem, UserError, check_out, make_parser, read_jsonl, run_main,
+                     to_row)
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -93,6 +94,7 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
+    check_out(args.out, [args.input])
     problems = []
     for place, row in read_rows(args.input):
         try:
