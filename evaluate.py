@@ -118,11 +118,11 @@ def count_tokens(programs):
 def by_difficulty(problems, keys):
     """{difficulty: its problems' keys, ..., "all": every key}."""
     keys = [key for key in problems if key in keys]
-    labels = sorted(dict.fromkeys(problems[key].difficulty for key in keys),
-                    key=lambda label: (DIFFICULTIES + [label]).index(label))
-    groups = {label: [key for key in keys if problems[key].difficulty == label]
-              for label in labels if len(labels) > 1}
-    return {**groups, "all": keys}
+    groups = {label: [] for label in DIFFICULTIES}
+    for key in keys:
+        groups.setdefault(problems[key].difficulty, []).append(key)
+    groups = {label: group for label, group in groups.items() if group}
+    return {**groups, "all": keys} if len(groups) > 1 else {"all": keys}
 
 
 def summarize(problems, programs, ks=DEFAULT_K):
@@ -392,7 +392,7 @@ def parse_args(argv=None):
     return p.parse_args(argv)
 
 
-def read_judged(problems, names_and_files):
+def read_table(problems, names_and_files):
     """--table's arguments as {name: judged programs}, restricted to problems that all runs have."""
     runs = {}
     for item in names_and_files:
@@ -416,9 +416,8 @@ def read_judged(problems, names_and_files):
 def check_k(ks, programs):
     """Refuse, before any work, a k that was asked for and cannot be computed."""
     fewest = min(collections.Counter(program.key for program in programs).values())
-    for k in ks:
-        if k > fewest and ks is not DEFAULT_K:
-            raise UserError(f"--k {k}: must be 1 to {fewest}, the fewest programs of a problem")
+    if ks is not DEFAULT_K and max(ks) > fewest:
+        raise UserError(f"--k {max(ks)}: must be 1 to {fewest}, the fewest programs of a problem")
 
 
 def main(argv=None):
@@ -431,7 +430,7 @@ def main(argv=None):
         raise UserError("--table does not take --n")
     problems = read_problems(args.problems)
     if args.table:
-        runs = read_judged(problems, args.table)
+        runs = read_table(problems, args.table)
         for programs in runs.values():
             check_k(args.k, programs)
         summaries = {name: summarize(problems, runs[name], args.k) for name in runs}

@@ -85,8 +85,7 @@ def build_prompt(problem, program=None):
     form = "Call-Based" if problem.call_based else "Standard Input"
     failed = ""
     if program:
-        error = f" ({program.error})" if program.error else ""
-        failed = f"ERROR TYPE: {program.outcome}{error}\nBUGGY PROGRAM:\n{program.code.strip()}\n"
+        failed = f"ERROR TYPE: {program.verdict}\nBUGGY PROGRAM:\n{program.code.strip()}\n"
     return f"\nQUESTION:\n{problem.question}{starter}\n\nUse {form} format\n{failed}ANSWER:\n"
 
 
@@ -126,7 +125,7 @@ def decode_program(tokenizer, ids):
 def pad(rows, value):
     """Lists of unequal length -> ids (B, T) and mask (B, T), True where there is a token. T is a
     multiple of 8: bfloat16 kernels like that, and a CPU's are compiled anew for each shape."""
-    width = -(-max(map(len, rows)) // 8) * 8
+    width = 8 * math.ceil(max(map(len, rows)) / 8)
     ids = torch.tensor([list(row) + [value] * (width - len(row)) for row in rows])
     return ids, torch.arange(width) < torch.tensor([len(row) for row in rows])[:, None]
 
@@ -162,7 +161,7 @@ def batches(draw, steps, args):
 
     draw(epoch): all rows of an epoch, which begin with source ids and target ids.
     """
-    per_epoch = -(-len(draw(0)) // args.batch_size)
+    per_epoch = math.ceil(len(draw(0)) / args.batch_size)
     for epoch in itertools.count(steps // per_epoch):
         rows = draw(epoch)
         order = bucket([(len(row[0]), len(row[1])) for row in rows], args.batch_size,
@@ -180,24 +179,24 @@ def corpus_texts(paths):
     Without paths: the standard library of the running Python, less its tests.
     """
     standard = sysconfig.get_paths()["stdlib"]
+    not_corpus = {"site-packages", "dist-packages", "test", "tests", "idle_test", "lib2to3"}
     for path in paths or [standard]:
-        if not os.path.isdir(path):
-            for number, row in read_jsonl(path):
-                text = next((row[key] for key in ("code", "content", "text") if key in row), None)
-                if not isinstance(text, str):
-                    raise UserError(f"{path}, line {number}: no code, content or text in it; a corpus "
-                                    f"needs one of them in every row")
-                if text.strip():
-                    yield text
-        skip = (("site-packages", "dist-packages", "test", "tests", "idle_test", "lib2to3")
-                if path == standard else ())
-        for name in sorted(glob.glob(os.path.join(glob.escape(path), "**", "*.py"),
-                                     recursive=True)):
-            if not set(os.path.relpath(name, path).split(os.sep)) & set(skip):
+        if os.path.isdir(path):
+            for name in sorted(glob.glob(os.path.join(glob.escape(path), "**", "*.py"), recursive=True)):
+                if path == standard and not_corpus.intersection(os.path.relpath(name, path).split(os.sep)):
+                    continue
                 with open(name, encoding="utf-8", errors="ignore") as file:
                     text = file.read()
                 if text.strip():
                     yield text
+            continue
+        for number, row in read_jsonl(path):
+            text = next((row[key] for key in ("code", "content", "text") if key in row), None)
+            if not isinstance(text, str):
+                raise UserError(f"{path}, line {number}: no code, content or text in it; a corpus "
+                                f"needs one of them in every row")
+            if text.strip():
+                yield text
 
 
 def train_tokenizer(texts, vocab_size):
@@ -843,7 +842,7 @@ def held_out_loss(model, pairs, tokenizer, batch_size, device):
 
 # --- command line ---------------------------------------------------------------------------------
 
-def add_trainer_flags(parser, need_problems=True):
+def add_trainer_flags(parser, need_problems=True, need_programs=False):
     """The flags that mean the same in every trainer."""
     g = parser.add_argument_group("every trainer takes these")
     g.add_argument("--init", required=True, default=argparse.SUPPRESS, metavar="NAME_OR_DIR",
@@ -862,6 +861,9 @@ def add_trainer_flags(parser, need_problems=True):
     g.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     g.add_argument("--held-out", type=fraction, default=0.02,
                    help="share of files or problems that are measured on, not learned from")
+    g.add_argument("--programs", nargs="+", required=need_programs, metavar="FILE",
+                   default=argparse.SUPPRESS if need_programs else [],
+                   help="program records; several files are taken as one. Trainers want them judged")
     g = parser.add_argument_group("lengths and schedule")
     g.add_argument("--max-source", type=whole(1), default=600,
                    help="tokens of the prompt, where a statement that is too long loses its end; "
@@ -900,8 +902,6 @@ def parse_args(argv=None):
                    help="share of a window's tokens that MSP masks")
     g.add_argument("--mean-span", type=number(1), default=3.0,
                    help="tokens of a masked span, on average")
-    g.add_argument("--programs", nargs="+", default=[], metavar="FILE",
-                   help="program records; several files are taken as one. Trainers want them judged")
     g.add_argument("--repair-target", choices=["nearest", "random"], default="nearest",
                    help="the ground truth that a failed program is repaired to: the one that needs "
                    "the fewest edits, or any")

@@ -288,15 +288,15 @@ Unit = namedtuple("Unit", "problem failed prompt seed size")
 
 def draw(model, tokenizer, units, jobs, source, args, method="sample"):
     """{unit: Program records} of the jobs (unit, parent, prompt, prefix, count, seed)."""
-    found, jobs = {}, [job for job in jobs if job[4]]
+    found, jobs = {}, [job for job in jobs if job[4]]  # the others want no program
     if not jobs:
         return found
     _, _, prompts, prefixes, counts, seeds = zip(*jobs)
     programs = generate(model, prompts, counts, args.max_target, method, args.temperature,
                         args.top_p, seeds, args.batch_size, tokenizer.pad_token_id, prefixes)
     for (u, parent, _, prefix, *_), rows in zip(jobs, programs):
-        extra = {"parent": parent.code, "prefix_tokens": len(prefix), "parent_outcome":
-                 parent.outcome + (f" ({parent.error})" if parent.error else "")} if parent else {}
+        extra = {"parent": parent.code, "prefix_tokens": len(prefix),
+                 "parent_outcome": parent.verdict} if parent else {}
         found.setdefault(u, []).extend(
             Program(units[u].problem.problem_id, decode_program(tokenizer, ids), source, ids,
                     extra=dict(extra)) for ids in rows)
@@ -367,14 +367,16 @@ def returned(units, rounds, args):
     that it refined, if they are kept, and what all of its rounds cost. They have no outcome: their
     hidden tests have not been run.
     """
+    def cost(programs):
+        return {"programs": len(programs),
+                "passed": sum(program.outcome == PASSED for program in programs),
+                "tokens": sum(len(program.tokens) - program.extra.get("prefix_tokens", 0)
+                              for program in programs)}
+
     records = []
     for u, unit in enumerate(units):
         own = [programs[u] for programs in rounds if u in programs]
-        note = {"rounds": {programs[0].source: {
-            "programs": len(programs),
-            "passed": sum(program.outcome == PASSED for program in programs),
-            "tokens": sum(len(program.tokens) - program.extra.get("prefix_tokens", 0)
-                          for program in programs)} for programs in own}}
+        note = {"rounds": {programs[0].source: cost(programs) for programs in own}}
         if not tests_of(unit.problem, "example"):
             note["critic_sampling"] = "no example tests"
         kept = ([program for program in own[-2] if program.outcome == PASSED]
@@ -452,15 +454,14 @@ def sample(args):
         setattr(args, key, name and newest_checkpoint(name) or name)
     positions = args.max_source + args.max_target
     tokenizer, model = load_model(args.model, device, positions)
-    critic_tokenizer, critic = (load_critic(args.critic, device, binary=True, positions=positions)
-                                if args.critic else (None, None))
-    positions = (args.max_repair_source or args.max_source) + args.max_target
-    its_tokenizer, repairer = (load_model(args.repairer, device, positions) if args.repairer
-                               else (None, None))
-    check_tokenizer(args.critic, critic_tokenizer, args.model, tokenizer)
-    check_tokenizer(args.repairer, its_tokenizer, args.model, tokenizer)
-    for part in filter(None, (model, critic, repairer)):
-        part.eval()
+    critic = repairer = None
+    if args.critic:
+        its_tokenizer, critic = load_critic(args.critic, device, binary=True, positions=positions)
+        check_tokenizer(args.critic, its_tokenizer, args.model, tokenizer)
+    if args.repairer:
+        positions = (args.max_repair_source or args.max_source) + args.max_target
+        its_tokenizer, repairer = load_model(args.repairer, device, positions)
+        check_tokenizer(args.repairer, its_tokenizer, args.model, tokenizer)
     units = make_units(problems, tokenizer, args)
     starts = np.cumsum([0] + [unit.size for unit in units]).tolist()  # of each unit in the file
     started = [path for path in (args.out, *glob.glob(glob.escape(args.out) + ".part-*"))

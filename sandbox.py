@@ -65,7 +65,6 @@ import argparse
 import ast
 import atexit
 import builtins
-import collections
 import contextlib
 import ctypes
 import dataclasses
@@ -243,6 +242,11 @@ class Program:
     @property
     def key(self):
         return str(self.problem_id)
+
+    @property
+    def verdict(self):
+        """Outcome and error in one: `runtime_error (NameError)`."""
+        return f"{self.outcome} ({self.error})" if self.error else self.outcome
 
 
 def read_jsonl(path):
@@ -707,6 +711,7 @@ SCRATCH = "/dev/shm"
 MAX_PROCESSES, MAX_OPEN_FILES, FILE_MB = 64, 64, 64
 PID_MAX = "400"  # the kernel accepts no less than 301
 NOBODY = 65534
+NAMESPACES = "user namespace with pid, net, ipc and mount namespaces"
 LIBC = ctypes.CDLL(None, use_errno=True)
 FORK = ctypes.PyDLL(None).fork  # os.fork() without the hooks of `random`, which double its time
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
@@ -722,6 +727,7 @@ DENIED = {"memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29,
           "sched_setattr": (314, 274), "keyctl": (250, 219), "add_key": (248, 217),
           "request_key": (249, 218), "io_uring_setup": (425, 425), "userfaultfd": (323, 282),
           "bpf": (321, 280), "perf_event_open": (298, 241), "unshare": (272, 97)}
+# By machine: which of the two numbers; how seccomp calls it; socket, clone, prlimit64 and mmap.
 MACHINES = {"x86_64": (0, 0xC000003E, 41, 56, 302, 9),
             "aarch64": (1, 0xC00000B7, 198, 220, 261, 222)}
 
@@ -902,12 +908,12 @@ def run_nursery(grader, options):
     LIBC.malloc_trim(0)  # each page less is a page that no fork has to copy
     LIBC.mallopt(M_ARENA_MAX, 1)  # or each thread takes 64 MB of the address space that is limited
     abi = LIBC.syscall(444, None, 0, 1)
-    holds = {"user namespace with pid, net, ipc and mount namespaces": works(enter_namespaces),
-             "seccomp": os.uname().machine in MACHINES and works(restrict_calls),
+    options["namespaces"] = works(enter_namespaces)
+    options["seccomp"] = os.uname().machine in MACHINES and works(restrict_calls)
+    holds = {NAMESPACES: options["namespaces"], "seccomp": options["seccomp"],
              f"landlock {max(abi, 0) or ''}".strip(): abi > 0,
              "memory of all processes": bool(glob.glob("/proc/self/task/*/children"))}
     send(grader, holds)
-    options["namespaces"], options["seccomp"] = list(holds.values())[:2]
     while True:
         word, sockets, *_ = socket.recv_fds(grader, 1, 2)
         if not sockets:
@@ -1030,7 +1036,8 @@ def compile_program(code, apps):
 
 def run_test(streams, builtin_names, seconds, leave=os._exit):
     """The candidate's process: its code, from the last of the streams, on the others (0, 1, 2; our
-    wire is 3), then Python's orderly end. An exception's name goes on the wire."""
+    wire is 3), then Python's orderly end. An exception's name goes on the wire. `leave`: the program
+    may put something else in the place of os._exit."""
     *streams, text = streams
     code, kind, apps = json.loads(os.pread(text, os.fstat(text).st_size, 0))
     for number, stream in enumerate(streams):
@@ -1163,7 +1170,8 @@ class Cell:
 class Test:
     """One run of a program in a cell: the grader's ends of its streams, and its clock.
 
-    how: None while it runs; then "ended", and `status` is the exit status; or the limit that it met.
+    how: None while it runs; then "ended", and `status` is the exit status; "failed", by a fault of our
+    own, and `status` says which; or the limit that it met.
     """
 
     def __init__(self, cell, program, stdin=""):
@@ -1294,25 +1302,28 @@ class Grader:
         exec(PREAMBLE, CUSTOMARY)
         del CUSTOMARY["__builtins__"]
         self.nursery, theirs = socket.socketpair()
-        pid = forked(lambda: [judge.close(), self.nursery.close(),
-                              run_nursery(theirs, self.options)])
+        self.nursery_pid = forked(lambda: [judge.close(), self.nursery.close(),
+                                           run_nursery(theirs, self.options)])
         theirs.close()
         set_limit(resource.RLIMIT_AS, 2 << 30)  # test_code computes with what a candidate returns
         holds = receive(self.nursery)
-        self.options["namespaces"] = next(iter(holds.values()))
+        self.options["namespaces"] = holds[NAMESPACES]
         self.cell = Cell(self.nursery, False, self.options)
         holds["process limit"] = self.cell.limits_processes
         send(judge, holds)
-        try:
+
+    def serve(self, judge):
+        """Grade what the caller sends until it is done, or is gone."""
+        with contextlib.suppress(EOFError):
             while True:
                 tests, code = receive(judge)
-                if tests:
+                if tests:  # None: those of the program before
                     self.tests = tests
                 send(judge, self.grade(code))
-        except EOFError:  # the caller is done, or is gone
-            self.cell and self.cell.close()
-            self.nursery.close()
-            os.waitpid(pid, 0)
+        if self.cell:
+            self.cell.close()
+        self.nursery.close()
+        os.waitpid(self.nursery_pid, 0)
 
     def grade(self, code):
         """Run the tests in order; returns (outcome, error, tests passed, tests run, tests in all).
@@ -1341,7 +1352,7 @@ class Grader:
     def start(self, stdin=""):
         """A new test of the program."""
         if self.cell and self.numpy > self.cell.numpy:
-            self.cell = self.cell.close()
+            self.cell = self.cell.close()  # None
         self.cell = self.cell or Cell(self.nursery, self.numpy, self.options)
         return Test(self.cell, self.program, stdin)
 
@@ -1349,7 +1360,7 @@ class Grader:
         """End a test; returns its verdict, and keeps its cell only if that is as it was."""
         verdict = test.end()
         if not test.clean or self.cell.look_at_scratch() != self.cell.scratch_at_first:
-            self.cell = self.cell.close()
+            self.cell = self.cell.close()  # None
         else:
             os.utime(self.cell.scratch, ns=(0, 0))  # its times tell the next program nothing
         return verdict
@@ -1499,18 +1510,19 @@ class Judge:
         stopped = threading.Event()
         for index, (problem, program) in enumerate(jobs):
             groups.setdefault((str(problem.problem_id), program.code), []).append(index)
-        waiting = collections.deque(groups.values())
+        waiting = iter(groups.values())  # the threads share it: each group goes to one of them
 
         def work():
             try:
-                while waiting:
-                    indexes = waiting.popleft()
+                for indexes in waiting:
+                    if stopped.is_set():
+                        break
                     problem, program = jobs[indexes[0]]
                     results.put((indexes, self._verdict(problem, program.code, stopped)))
             except Exception as error:  # the caller's thread raises it
                 results.put((error, None))
 
-        threads = [threading.Thread(target=work) for _ in range(min(self.count, len(waiting)))]
+        threads = [threading.Thread(target=work) for _ in range(min(self.count, len(groups)))]
         for thread in threads:
             thread.start()
         names = ("outcome", "error", "tests_passed", "tests_run", "tests_total")
@@ -1522,7 +1534,6 @@ class Judge:
                 for index in indexes:
                     yield index, dataclasses.replace(jobs[index][1], **dict(zip(names, verdict)))
         finally:
-            waiting.clear()
             stopped.set()
             for worker in list(self.busy):  # the caller stops early
                 worker.process.kill()
@@ -1542,25 +1553,24 @@ class Judge:
         for _ in range(ATTEMPTS):
             if stopped.is_set():
                 break
-            worker = None
             try:
                 worker = self._worker()
+            except OSError:  # no process or no file to be had: others may end
+                time.sleep(1)
+                continue
+            try:
                 known = worker.problem is problem
                 worker.problem = problem
                 verdict = worker.ask((None if known else tests, code), seconds)
                 self.idle.append(worker)
                 return verdict
             except (EOFError, OSError) as error:
-                if worker is None:  # no process or no file to be had: others may end
-                    time.sleep(1)
-                    continue
                 worker.close(kill=True)
                 late += isinstance(error, TimeoutError)
                 if late == (1 if code_test else ATTEMPTS):
                     return "runtime_error", "Timeout", 0, 1, total
             finally:
-                if worker:
-                    self.busy.remove(worker)
+                self.busy.remove(worker)
         return JUDGE_ERROR, "JudgeFailed", 0, 0, 0
 
     def _worker(self):
@@ -1592,6 +1602,7 @@ def tests_of(problem, which):
 
 if __name__ == "__main__":
     if sys.argv[1:] and sys.argv[1].isdigit():  # the judge has started it
-        Grader(socket.socket(fileno=int(sys.argv[1])))
+        judge_socket = socket.socket(fileno=int(sys.argv[1]))
+        Grader(judge_socket).serve(judge_socket)
     else:
         run_main(make_parser(__doc__).parse_args)

@@ -24,9 +24,9 @@ it predicts the outcome better than they do: --init must be what has learned to 
 
 Next: `python train_rl.py --critic runs/critic ...` (`python sample.py --critic ...` with --binary)
 """
-import argparse
 import html
 import json
+import math
 import os
 import time
 from dataclasses import replace
@@ -90,8 +90,8 @@ def check_tokens(paths, programs, name, tokenizer):
 
 
 def check_tokenizer(name, tokenizer, model, its_tokenizer):
-    """UserError if two models that read the same tokens have different ones; `name` may be None."""
-    if name and tokenizer.get_vocab() != its_tokenizer.get_vocab():
+    """UserError if two models that read the same tokens have different tokenizers."""
+    if tokenizer.get_vocab() != its_tokenizer.get_vocab():
         raise UserError(f"{name} and {model} have different tokenizers; train {name} with "
                         f"--init {model}")
 
@@ -117,7 +117,7 @@ class Critic(torch.nn.Module):
         super().__init__()
         self.model, self.likelihood, self.binary = model, likelihood, binary
         self.head = torch.nn.Linear(model.config.hidden_size + likelihood, len(Outcome))
-        if not likelihood and not model.config.tie_word_embeddings:  # else they would wait for a gradient
+        if not likelihood and not model.config.tie_word_embeddings:  # DDP would wait for their gradient
             model.get_output_embeddings().requires_grad_(False)
 
     def states(self, batch):
@@ -132,9 +132,9 @@ class Critic(torch.nn.Module):
 
     @torch.no_grad()
     def believe_likelihood(self, batches):
-        """Before training: let the head say of a program what its likelihood says, that it passes the
-        less, the more it surprises. One that surprises as much as these do on average loses 5 in the
-        logit of passed, whatever the model. From random weights a short training does not get there."""
+        """Before training: the head's weights of the surprisal become 0, and for "passed" negative, so
+        that what is less likely passes less often: a program of these batches' mean surprisal loses 5
+        from that logit. A short training from random weights would not get there."""
         surprisal = torch.cat([self.eval().states(batch)[..., -1].gather(
             1, batch["target_mask"].sum(dim=1, keepdim=True)) for batch in batches])
         self.head.weight[:, -1] = 0
@@ -146,11 +146,13 @@ class Critic(torch.nn.Module):
 
     def save_pretrained(self, path, state_dict=None):
         """The model as any other, and critic_head.pt; state_dict: this module's, if it is sharded."""
+        def below(prefix):
+            return {key.removeprefix(prefix): value for key, value in weights.items()
+                    if key.startswith(prefix)}
+
         weights = state_dict or self.state_dict()
-        self.model.save_pretrained(path, state_dict={
-            key[len("model."):]: value for key, value in weights.items() if key.startswith("model.")})
-        head = {key[len("head."):]: value for key, value in weights.items() if key.startswith("head.")}
-        torch.save({**head, "binary": self.binary}, os.path.join(path, "critic_head.pt"))
+        self.model.save_pretrained(path, state_dict=below("model."))
+        torch.save({**below("head."), "binary": self.binary}, os.path.join(path, "critic_head.pt"))
 
 
 def load_critic(name, device, binary=None, positions=0):
@@ -172,7 +174,7 @@ def load_critic(name, device, binary=None, positions=0):
                         f"needs a critic with it, train_rl.py one without")
     critic = Critic(model, state["weight"].shape[1] > model.config.hidden_size, its_kind).to(device)
     critic.head.load_state_dict(state)
-    return tokenizer, critic
+    return tokenizer, critic.eval()
 
 
 # --- objective ------------------------------------------------------------------------------------
@@ -240,25 +242,28 @@ def calibration_error(p, happened, bins=10):
 def bag_of_tokens(items, held_items, vocab_size, epochs=10):
     """What needs no reading order: logistic regression on which tokens stand in the statement and which
     in the program. Accuracy, and AUC of "passes", on held_items: what the critic has to beat."""
-    bags = lambda rows: [torch.tensor([*set(source), *(vocab_size + w for w in set(program))])  # noqa: E731
-                         for source, program, *_ in rows]
+    def bags(items):
+        return [torch.tensor([*set(source), *(vocab_size + w for w in set(program))])
+                for source, program, *_ in items]
+
+    def logits(rows):
+        return model(torch.cat(rows), torch.tensor([0, *map(len, rows)]).cumsum(0)[:-1])  # where each begins
+
     generator = torch.Generator().manual_seed(0)
     model = torch.nn.EmbeddingBag(2 * vocab_size, len(Outcome), mode="sum")
     torch.nn.init.zeros_(model.weight)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     x, u = bags(items), torch.tensor([item[3] for item in items])
-    offsets = lambda rows: torch.tensor([0, *map(len, rows)]).cumsum(0)[:-1]  # noqa: E731
     for _ in range(epochs):
         for part in torch.randperm(len(x), generator=generator).split(64):
-            rows = [x[i] for i in part]
-            loss = F.cross_entropy(model(torch.cat(rows), offsets(rows)), u[part])
+            loss = F.cross_entropy(logits([x[i] for i in part]), u[part])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    rows, u = bags(held_items), [item[3] for item in held_items]
-    p = model(torch.cat(rows), offsets(rows)).softmax(dim=1).detach()
-    return {"accuracy": float((p.argmax(dim=1) == torch.tensor(u)).float().mean()),
-            "auc": auc(p[:, Outcome.PASSED_TEST], [x == Outcome.PASSED_TEST for x in u])}
+    u = torch.tensor([item[3] for item in held_items])
+    p = logits(bags(held_items)).softmax(dim=1).detach()
+    return {"accuracy": float((p.argmax(dim=1) == u).float().mean()),
+            "auc": auc(p[:, Outcome.PASSED_TEST], u == Outcome.PASSED_TEST)}
 
 
 @torch.no_grad()
@@ -355,16 +360,14 @@ def show(args):
     tokenizer, critic = load_critic(args.init, pick_device(args.device),
                                     positions=args.max_source + args.max_target)
     problems, parts = read_problems(args.problems), []
-    programs = [p for p in read_judged(args.programs, problems) if p.outcome != JUDGE_ERROR]
-    for program in programs[:args.show]:
-        item = (encode_prompt(tokenizer, problems[program.key], args.max_source),
-                program_tokens(program, tokenizer, args.max_target), program.key,
-                int(Outcome.from_label(program.outcome)))
+    programs = [p for p in read_judged(args.programs, problems) if p.outcome != JUDGE_ERROR][:args.show]
+    shown = {program.key: problems[program.key] for program in programs}
+    items = critic_items(shown, programs, tokenizer, args.max_source, args.max_target)
+    for program, item in zip(programs, items):
         batch = critic_batch([item], tokenizer, critic.head.weight.device)
-        values = (prefix_predictions(critic.eval(), batch)[:, 1:, Outcome.PASSED_TEST] if critic.binary
-                  else q_hat(critic.eval(), batch))[0].tolist()
-        error = f" ({program.error})" if program.error else ""
-        parts.append((f"{program.problem_id}: {program.outcome}{error}",
+        values = (prefix_predictions(critic, batch)[:, 1:, Outcome.PASSED_TEST] if critic.binary
+                  else q_hat(critic, batch))[0].tolist()
+        parts.append((f"{program.problem_id}: {program.verdict}",
                       f"<p>{html.escape(problems[program.key].question)}</p>"
                       + show_tokens(tokenizer, item[1], values)))
     write_page(args.out, "What the critic thinks, token by token", P_PASSED if critic.binary else
@@ -400,7 +403,7 @@ def train(args):
     weights = torch.tensor(len(train_items) / (len(Outcome) * np.maximum(counts, 1)),
                            dtype=torch.float32, device=device) ** args.class_weight
     if args.likelihood and not checkpoint:
-        some = train_items[::-(-len(train_items) // 128)]
+        some = train_items[::math.ceil(len(train_items) / 128)]
         critic.believe_likelihood(critic_batch(some[i:i + 8], tokenizer, device)
                                   for i in range(0, len(some), 8))
     forward = distribute(critic, args)
@@ -453,11 +456,8 @@ def train(args):
 
 def parse_args(argv=None):
     p = make_parser(__doc__)
-    add_trainer_flags(p)
+    add_trainer_flags(p, need_programs=True)
     g = p.add_argument_group("the critic (Section 3.3.2)")
-    g.add_argument("--programs", required=True, nargs="+", default=argparse.SUPPRESS,
-                   metavar="FILE",
-                   help="program records; several files are taken as one. Trainers want them judged")
     g.add_argument("--binary", action="store_true", help="phi_test, the critic of sample.py: only "
                    "failed_test (whatever did not pass) against passed_test (Section 3.3.4)")
     g.add_argument("--show", type=whole(0), default=0, metavar="N", help="no training: write to --out an "

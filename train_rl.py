@@ -96,7 +96,7 @@ def rl_items(problems, programs, tokenizer, args):
         r_s, tokens = reward(program), program_tokens(program, tokenizer, args.max_target)
         advantage = 1.0 if args.objective == "ce+samples" else r_s - r_b
         zero = abs(advantage) < 1e-9
-        alike[program.key] = zero and alike.get(program.key, True)
+        alike[program.key] = zero and alike.get(program.key, True)  # so far
         kind = ("cut off" if tokens[-1] != tokenizer.eos_token_id else "return 0" if zero else
                 "negative" if advantage < 0 else "positive")
         counts[kind] += 1
@@ -106,13 +106,13 @@ def rl_items(problems, programs, tokenizer, args):
                                                      args.max_source)
             items.append((sources[program.key], tokens, program.key,
                           int(Outcome.from_label(program.outcome)), r_s, r_b))
+    said = [", ".join(f"{kind} {n}" for kind, n in sorted(counts.items())), f"{len(items)} to learn from"]
+    if any(alike.values()):
+        said.append(f"{sum(alike.values())} problems whose programs all have return 0")
     others = sorted({program.source for program in programs} - {"sampled", "greedy"})
-    print(f"{counts.total()} sampled programs: "
-          + ", ".join(f"{kind} {n}" for kind, n in sorted(counts.items()))
-          + f"; {len(items)} to learn from"
-          + (f"; {sum(alike.values())} problems whose programs all have return 0"
-             if any(alike.values()) else "")
-          + (f"; those that are {' or '.join(others)} are no samples of the actor" if others else ""))
+    if others:
+        said.append(f"those that are {' or '.join(others)} are no samples of the actor")
+    print(f"{counts.total()} sampled programs: {'; '.join(said)}")
     return items
 
 
@@ -127,8 +127,8 @@ def policy_gradient_loss(log_p, mask, r_s, r_b, q_hat, log_mu=None, normalize="t
     log_p, mask, q_hat: (B, T).  r_s, r_b: (B,).  With r_b = 0 and q_hat = 1 it is REINFORCE, Eq. (3),
     whose expectation is the gradient of the objective, Eq. (2); with q_hat = 1 alone Eq. (8).
     normalize="program" divides by the number of programs: the mean over samples that Eq. (14) is.
-    "token" divides by the batch's tokens, as L_ce does (and the released code), which leaves the
-    balance of the two losses; "sequence" divides each program's sum by its own length first, so that
+    "token" divides by the batch's tokens, as L_ce does (and the released code), so that neither loss
+    outweighs the other; "sequence" divides each program's sum by its own length first, so that
     long programs do not count more. With log_mu (B,), log p(W^s) when the program was
     sampled, one of negative return counts min(1, p now / p then): the tapered form.
     count: the tokens (else: the programs) of the whole batch, where this is a part of it.
@@ -273,6 +273,7 @@ def learn_rl(forward, items, critic, start, tokenizer, args, device):
     for part, weight in parts_of(items, forward, args):
         batch = critic_batch(part, tokenizer, device)
         mask = batch["target_mask"]
+        # add_log_mu has appended log_mu, or it is empty
         r_s, r_b, *log_mu = torch.tensor([item[4:] for item in part], device=device).T
         with autocast(device):
             q = token_weights(args.returns, critic, batch, args.correction)
@@ -304,8 +305,7 @@ def train(args):
         its_tokenizer, critic = load_critic(args.critic, device, binary=False,
                                             positions=args.max_source + args.max_target)
         check_tokenizer(args.critic, its_tokenizer, args.init, tokenizer)
-        critic.eval()
-    start = (load_model(args.init, device)[1].eval()
+    start = (load_model(args.init, device)[1]
              if args.kl or with_rl and args.bound == "taper" and args.programs else None)
 
     held = dict(zip(problems, split(len(problems), args.held_out)))
@@ -395,8 +395,6 @@ def parse_args(argv=None):
     g = p.add_argument_group("the objective (Section 3.3)")
     g.add_argument("--critic", default=None, metavar="DIR",
                    help="run directory of train_critic.py; in sample.py one with --binary")
-    g.add_argument("--programs", nargs="+", default=[], metavar="FILE",
-                   help="program records; several files are taken as one. Trainers want them judged")
     g.add_argument("--objective", default="ce+rl", choices=["ce", "ce+samples", "rl", "ce+rl"],
                    help="the rows of Table 3; ce+samples takes every sample as right")
     g.add_argument("--returns", default="baseline+critic",
