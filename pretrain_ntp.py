@@ -570,8 +570,7 @@ def start_run(args):
     if RANK:
         sys.stdout = open(os.devnull, "w")
     torch.manual_seed(args.seed)
-    for key in {"init", "critic"} & vars(args).keys():  # a later checkpoint would be another start
-        setattr(args, key, newest_checkpoint(getattr(args, key) or "") or getattr(args, key))
+    pin_checkpoints(args)
     if RANK == 0:
         os.makedirs(args.out, exist_ok=True)
         lock(args.out)
@@ -642,6 +641,14 @@ def newest_checkpoint(path):
     names = ([name for name in os.listdir(path) if re.fullmatch(r"step-\d+", name)]
              if os.path.isdir(path) else [])
     return os.path.join(path, max(names, key=lambda name: int(name[5:]))) if names else None
+
+
+def pin_checkpoints(args):
+    """Replace the run directories among the flags by their newest checkpoints: what has begun with one
+    would not go on with a later one."""
+    for key in {"init", "model", "critic", "repairer"} & vars(args).keys():
+        name = getattr(args, key)
+        setattr(args, key, name and newest_checkpoint(name) or name)
 
 
 def read_config(path):

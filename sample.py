@@ -44,7 +44,7 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from pretrain_ntp import (autocast, before_program, check_config, decode_program, empty_cache,
-                          encode_prompt, load_model, newest_checkpoint, pad, pick_device, reading)
+                          encode_prompt, load_model, pad, pick_device, pin_checkpoints, reading)
 from sandbox import (RANK, WORLD_SIZE, Judge, Outcome, Program, UserError, append_record, check_out,
                      in_parts, make_parser, number, open_to_continue, read_problems, read_programs,
                      run_main, tests_of, to_sample, whole)
@@ -449,9 +449,7 @@ def export(path, form, problems, programs):
 def sample(args):
     check_out(args.out, [args.problems, args.failed])
     device, problems = pick_device(args.device), read_problems(args.problems)
-    for key in ("model", "critic", "repairer"):  # a later checkpoint would continue another file
-        name = getattr(args, key)
-        setattr(args, key, name and newest_checkpoint(name) or name)
+    pin_checkpoints(args)
     positions = args.max_source + args.max_target
     tokenizer, model = load_model(args.model, device, positions)
     critic = repairer = None

@@ -1,5 +1,6 @@
 """Pairs, prompts, the loss and checkpoints of pretrain_ntp.py."""
 import argparse
+import fcntl
 import json
 import os
 import shutil
@@ -349,6 +350,17 @@ def test_a_later_checkpoint_of_the_start_is_another_start(warmstart, tmp_path):
     warmstart("first", 10)
     with pytest.raises(UserError, match="--init was .*step-000005' and is .*step-000010"):
         warmstart("second", 10, "--init", str(tmp_path / "first"))
+
+
+def test_another_process_in_the_same_run_is_refused(warmstart, tmp_path):
+    """Catches two trainers that write one log, and delete each other's checkpoints."""
+    (tmp_path / "run").mkdir()
+    held = os.open(tmp_path / "run", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    with pytest.raises(UserError, match="run: another process is writing there"):
+        warmstart("run", 5)
+    os.close(held)
+    warmstart("run", 5)
 
 
 def test_a_torn_checkpoint_and_one_without_all_weights_are_refused(warmstart, tmp_path, tiny_model):

@@ -27,8 +27,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-from sandbox import (Problem, UserError, check_out, make_parser, read_jsonl, run_main,
-                     to_row)
+from sandbox import Problem, UserError, check_out, make_parser, read_jsonl, run_main, to_row
 
 
 # --- the two published layouts --------------------------------------------------------------------

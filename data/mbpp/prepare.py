@@ -23,8 +23,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-from sandbox import (Problem, UserError, check_out, make_parser, read_jsonl, run_main,
-                     to_row)
+from sandbox import Problem, UserError, check_out, make_parser, read_jsonl, run_main, to_row
 
 
 # --- data -----------------------------------------------------------------------------------------
