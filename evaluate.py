@@ -35,8 +35,8 @@ import numpy as np
 from tqdm import tqdm
 
 from sandbox import (JUDGE_ERROR, RANK, Judge, Outcome, UserError, append_record, check_out,
-                     in_parts, make_parser, number, open_to_continue, read_problems, read_programs,
-                     run_main, tests_of, whole)
+                     check_programs, in_parts, make_parser, number, open_to_continue, read_problems,
+                     read_programs, run_main, tests_of, whole)
 
 # The Hugging Face package `evaluate` has the same name as this file; nothing here depends on it.
 
@@ -254,7 +254,7 @@ def print_filtered(problems, programs, ns):
     for label, keys in by_difficulty(problems, counts).items():
         kept, right = (sum(counts[key][i] for key in keys) for i in (0, 1))
         rows.append([label, str(len(keys)), str(kept), str(right), *(percent(bootstrap_interval(
-            [n_at_k(*counts[key], n) for key in keys])) for n in ns)])
+            [n_at_k(*counts[key], n) for key in keys]) if keys else None) for n in ns)])
     print_rows(rows)
 
 
@@ -436,14 +436,13 @@ def main(argv=None):
         summaries = {name: summarize(problems, runs[name], args.k) for name in runs}
         print_table(problems, summaries, args.k)
     else:
+        check_programs(args.programs)
         programs = [program for path in args.programs for program in read_programs(path, problems)]
         for program in programs:
             program.extra.pop("example_passed", None)  # of an earlier judging
         if not programs:
             raise UserError(f"{' '.join(args.programs)}: no programs in it; run sample.py first")
         check_out(args.out, [args.problems, *args.programs])
-        if len(set(map(os.path.realpath, args.programs))) < len(args.programs):
-            raise UserError("--programs: a file is given twice, and would count twice; give it once")
         check_k(args.k, programs)
         settings = {"tests": args.tests, "compare": args.compare, "time_limit": args.time_limit,
                     "memory_mb": args.memory_mb, "all_tests": args.all_tests}

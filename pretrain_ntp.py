@@ -57,8 +57,8 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import (AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer,
                           DynamicCache, EncoderDecoderCache, PreTrainedModel)
 
-from sandbox import (RANK, WORLD_SIZE, UserError, fraction, lock, make_parser, number, open_to_continue,
-                     read_jsonl, read_problems, read_programs, run_main, whole)
+from sandbox import (RANK, WORLD_SIZE, UserError, check_programs, fraction, lock, make_parser, number,
+                     open_to_continue, read_jsonl, read_problems, read_programs, run_main, whole)
 
 transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
@@ -332,6 +332,7 @@ def make_pairs(args, tokenizer):
     if args.task == "warmstart":
         rows = [(problem, None, solution) for problem in solved for solution in problem.solutions]
     else:
+        check_programs(args.programs)
         failed = [program for path in args.programs for program in read_programs(path, problems)
                   if program.outcome in ("compile_error", "runtime_error", "failed_test")
                   and problems[program.key].solutions]

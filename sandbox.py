@@ -127,18 +127,18 @@ def make_parser(docstring):
 def whole(least):
     """The argparse type of an integer flag that is at least `least`."""
     def integer(text):
-        if int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text} is too small, the least is {least}")
+        if not least <= int(text) < 2**31:
+            raise argparse.ArgumentTypeError(f"{text} is not from {least} to {2**31 - 1}")
         return int(text)
     return integer
 
 
 @functools.cache
 def number(least):
-    """The argparse type of a float flag that is at least `least`, and finite."""
+    """The argparse type of a float flag that is at least `least`."""
     def real_number(text):
-        if not least <= float(text) < math.inf:
-            raise argparse.ArgumentTypeError(f"{text} is not a number of at least {least}")
+        if not least <= float(text) <= 1e9:
+            raise argparse.ArgumentTypeError(f"{text} is not a number from {least} to 1e9")
         return float(text)
     return real_number
 
@@ -419,6 +419,12 @@ def check_out(out, inputs):
         raise UserError(f"--out {out} is one of the inputs; choose another --out")
     if out.endswith((".gz", ".parquet")):
         raise UserError(f"--out {out}: what is written is plain text; end the name in .jsonl")
+
+
+def check_programs(paths):
+    """UserError if a file of programs is given twice, which would count them twice."""
+    if len(set(map(os.path.realpath, paths))) < len(paths):
+        raise UserError("--programs: a file is given twice, and would count twice; give it once")
 
 
 @functools.cache  # held until this process ends

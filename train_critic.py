@@ -40,8 +40,8 @@ from pretrain_ntp import (add_trainer_flags, add_up, autocast, batches, chosen_l
                           learning_rate, load_model, load_state, log_metrics, model_states,
                           newest_checkpoint, optimizer_step, parts_of, pick_device,
                           save_checkpoint, split, start_run)
-from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Outcome, UserError, check_out, make_parser,
-                     number, read_problems, read_programs, run_main, whole)
+from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Outcome, UserError, check_out, check_programs,
+                     make_parser, number, read_problems, read_programs, run_main, whole)
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -69,6 +69,7 @@ def critic_items(problems, programs, tokenizer, max_source, max_target):
 
 def read_judged(paths, problems):
     """Program records of all files; UserError if one of them has not been judged yet."""
+    check_programs(paths)
     programs = []
     for path in paths:
         programs += read_programs(path, problems)
@@ -345,6 +346,7 @@ def show_tokens(tokenizer, tokens, values, cut=None):
 def write_page(path, title, legend, parts):
     """A page that needs nothing beside it: parts are (heading, HTML); legend: what its values are."""
     body = "".join(f"<h3>{html.escape(heading)}</h3>{part}" for heading, part in parts)
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     with open(path, "w") as file:
         file.write(f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>body{{"
                    f"max-width:70em;margin:auto;font-family:sans-serif}}pre{{line-height:2.2}}rt{{"

@@ -437,6 +437,8 @@ def parse_args(argv=None):
             and args.baseline != "greedy"):
         p.error(f"--baseline {args.baseline} compares --group 1 with itself: every return would be 0; "
                 f"give --group 2 or more")
+    if args.on_policy and args.objective == "ce":
+        p.error("--objective ce learns from no samples, so --on-policy would do nothing; leave it out")
     if args.kl and "rl" not in args.objective:
         p.error(f"--kl is of the programs that L_rl learns from; --objective {args.objective} has none")
     return args

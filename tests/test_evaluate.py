@@ -178,6 +178,10 @@ def test_without_example_tests_a_program_gets_no_verdict(sample):
     assert [row["outcome"] for row in rows] == ["judge_error"] * 4 + [
         "failed_test", "passed_test", "runtime_error", "failed_test"]
     assert "4 programs without a verdict" in report.stdout
+    only_one = write_jsonl(out.parent / "one.jsonl", program_rows("one", "print(3)"))
+    report = run("--problems", problems, "--programs", only_one, "--out", out.parent / "j1.jsonl",
+                 "--tests", "example", "--n", 1)
+    assert report.returncode == 0 and "nan" not in report.stdout
 
 
 def test_n_at_k_submits_what_passes_the_example_tests(sample):
@@ -328,9 +332,10 @@ def test_without_matplotlib_one_line_says_so(tmp_path, monkeypatch, capsys):
     ({"--out": "longer.jsonl"}, "holds 9 programs already"),
     ({"--out": "j.jsonl", "--time-limit": 3}, "j.jsonl, line 1: judged with"),
     ({"--k": 5}, "--k 5: must be 1 to 4"),
-    ({"--k": 0}, "--k: 0 is too small"),
-    ({"--time-limit": 0}, "--time-limit: 0 is not a number of at least 0.01"),
+    ({"--k": 0}, "--k: 0 is not from 1 to 2147483647"),
+    ({"--time-limit": 0}, "--time-limit: 0 is not a number from 0.01 to 1e9"),
     ({"--time-limit": "inf"}, "--time-limit: inf is not a number"),
+    ({"--time-limit": "1e300"}, "--time-limit: 1e300 is not a number from"),
     ({"--plot": "picture"}, ".png, .pdf or .svg"),
     ({"--out": None}, "give either"),
     ({"--table": "a=j.jsonl"}, "give either"),

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from sandbox import Judge, Program, read_problems
+from sandbox import Judge, Program, UserError, read_problems
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 spec = importlib.util.spec_from_file_location(
@@ -113,3 +113,10 @@ def test_there_are_a_dozen_families_over_all_kinds():
     each with several steps and styles."""
     assert {s.takes for s in mini_apps.STEPS} == set("LSWNG") and len(mini_apps.STEPS) >= 45
     assert sum(len(s.styles) >= 2 for s in mini_apps.STEPS) >= 35
+
+
+def test_more_problems_than_there_are_is_one_sentence():
+    """Catches a search without an end: a step that no number changes behaves in one way, and twice at most."""
+    with pytest.raises(UserError, match="only 2 different test problems were found, and 3 asked for"):
+        mini_apps.make_split(random.Random(0), "test", 3, {1: 1}, mini_apps.has_solution,
+                             lambda chain: chain.steps[0].name == "prefix sums", repeats=2)

@@ -171,8 +171,8 @@ def test_the_binary_critic_knows_failed_and_passed_alone_and_shows_its_values(ti
     confusion = json.loads((tmp_path / "c" / "report.json").read_text())["confusion"]
     assert [sum(row) > 0 for row in confusion] == [False, False, True, True]
     assert sum(confusion[2]) == 3 * sum(confusion[3])
-    main(["--init", str(tmp_path / "c"), *words, "--out", str(tmp_path / "page.html"), "--show", "2"])
-    page = (tmp_path / "page.html").read_text()
+    main(["--init", str(tmp_path / "c"), *words, "--out", str(tmp_path / "new" / "page.html"), "--show", "2"])
+    page = (tmp_path / "new" / "page.html").read_text()
     assert page.count("<pre>") == 2 and "0: compile_error" in page and "http" not in page
 
 

@@ -493,8 +493,12 @@ def make_split(rng, name, count, lengths, solved, allowed, repeats, forbidden=()
     Each behaviour comes at most `repeats` times (in other words and styles),
     one that is `forbidden` never.
     """
-    problems, seen = [], Counter()
+    problems, seen, draws = [], Counter(), 0
     while len(problems) < count:
+        draws += 1
+        if draws > 10_000:
+            raise UserError(f"only {len(problems)} different {name} problems were found, and {count} asked "
+                            f"for; give a smaller --{name}")
         chain = draw_chain(rng, rng.choices(list(lengths), weights=list(lengths.values()))[0])
         if not allowed(chain):
             continue
@@ -506,6 +510,7 @@ def make_split(rng, name, count, lengths, solved, allowed, repeats, forbidden=()
         if problem is not None:
             seen[key] += 1
             problems.append(problem)
+            draws = 0
     return problems, seen
 
 
