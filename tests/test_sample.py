@@ -534,7 +534,7 @@ def test_a_repair_model_alone_repairs_the_failed_programs_of_a_file(run, tmp_pat
 @pytest.mark.parametrize("words, says", [
     (["--repairer", "r"], "need --critic"), (["--trace", "t.html"], "need --critic"),
     (["--critic", "c", "--greedy"], "leave --greedy"), (["--critic", "c", "--failed", "j"], "--failed"),
-    (["--mini-batch", "0"], "least is 1"), (["--num-repair", "0"], "least is 1"),
+    (["--mini-batch", "0"], "is not from 1 to"), (["--num-repair", "0"], "is not from 1 to"),
     (["--critic", "c", "--cut", "after"], "--cut")])
 def test_flags_that_cannot_go_together_are_refused(words, says, capsys):
     """Catches flags that are silently without effect."""
