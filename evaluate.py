@@ -260,7 +260,7 @@ def print_filtered(problems, programs, ns):
 
 def print_repaired(programs):
     """Of the repaired programs, the share that passes, by what was wrong with the failed one. Critic
-    sampling keeps the repairs of a mini-batch only where none of them passed: they say nothing."""
+    sampling keeps only some of its repairs: they say nothing."""
     by_error = {}
     for program in programs:
         if program.source == "repaired" and program.outcome in LABELS and "rounds" not in program.extra:

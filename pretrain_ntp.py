@@ -67,7 +67,8 @@ transformers.utils.logging.disable_progress_bar()
 # --- data: prompts and tokens ---------------------------------------------------------------------
 
 def build_prompt(problem, program=None):
-    """The text of D, in the layout that CodeRL trains on; with a failed `program` the text of
+    """The text of D, in CodeRL's layout (whose line breaks differ between its own training and
+    generation); with a failed `program` the text of
     (D, W_fail, u, c), the repair model's, with three lines more: outcome, error subtype and code.
 
         QUESTION:
@@ -265,7 +266,7 @@ def ntp_pair(window, max_source, max_target, rng, pivot=(0.1, 0.9)):
 def msp_pair(window, sentinels, rng, corruption=0.15, mean_span=3):
     """Masked span prediction: spans leave a sentinel behind; the target lists sentinels and spans.
 
-    ids 1 2 3 4 5 6 7 8 with 3 4 masked -> source 1 2 <0> 5 6 7 8, target <0> 3 4 <1>
+    ids 1 2 3 4 5 6 7 8 with 3 4 and 8 masked -> source 1 2 <0> 5 6 7 <1>, target <0> 3 4 <1> 8 <2>
     """
     n = len(window)
     masked = max(1, round(corruption * n))
@@ -575,7 +576,7 @@ def start_run(args):
     if RANK == 0:
         os.makedirs(args.out, exist_ok=True)
         lock(args.out)
-    corpus = os.path.exists(os.path.join(args.out, "corpus.starts.npy"))  # of these flags, too
+    corpus = os.path.exists(os.path.join(args.out, "corpus.starts.npy"))  # made with these flags
     check_config(os.path.join(args.out, "config.json"), args, started=checkpoint or corpus)
     gather(None)  # all processes wait for it
     return device, checkpoint
@@ -667,7 +668,7 @@ def read_config(path):
 
 
 def checksum(path):
-    """Of what stands in a file: CRC-32."""
+    """CRC-32 of a file's content."""
     crc = 0
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):

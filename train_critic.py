@@ -110,7 +110,7 @@ class Critic(torch.nn.Module):
     """A language model that reads statement and program, and one linear layer from state to outcome.
 
     likelihood: the state is given one more number, the surprisal -log p(w_1 .. w_t | D) of this model,
-    which was trained to write programs. It never falls, so that the pool takes it at the end of W.
+    which was trained to write programs. It only grows: the pool takes its last value.
     binary: whether it is trained as phi_test, on two of the four outcomes.
     """
 
@@ -326,7 +326,7 @@ def print_report(r):
             for row in (prefix, token)))
 
 
-P_PASSED = "p(passed) of the program up to it. Underlined: called failing. &#9474;: the cut."
+P_PASSED = "p(passed) of the program up to it. Underlined: below 50."
 
 
 def show_tokens(tokenizer, tokens, values, cut=None):

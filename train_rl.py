@@ -47,7 +47,7 @@ def with_baselines(programs, baseline, returns):
 
     baseline: "greedy", the problem's greedy program, as in the paper; "group", the mean reward of the
     problem's samples; "leave-one-out", the mean of its other samples. 0 where `returns` has none.
-    Without what the judge has no verdict on, and without samples whose greedy program that is.
+    Left out: programs without a verdict, and samples whose greedy program has none.
     """
     rewards = {}  # (problem, source): the rewards of its programs
     unknown = {program.key for program in programs
@@ -88,10 +88,11 @@ def rl_items(problems, programs, tokenizer, args):
     """(source ids, program ids, problem_id, class, r_s, r_b) of every sampled program that carries
     a gradient. Prints how many do not, and why.
 
-    A program that was cut at --max-target has no end and is not what the tests have judged.
+    A program without an end, cut in sampling or here, is left out: its verdict is of an unfinished
+    text or of a longer one.
     """
     sources, items, counts, alike = {}, [], Counter(), {}
-    returns = args.returns if "rl" in args.objective else "critic"  # nothing is compared with
+    returns = args.returns if "rl" in args.objective else "critic"  # no baseline
     for program, r_b in with_baselines(programs, args.baseline, returns):
         r_s, tokens = reward(program), program_tokens(program, tokenizer, args.max_target)
         advantage = 1.0 if args.objective == "ce+samples" else r_s - r_b
@@ -129,7 +130,8 @@ def policy_gradient_loss(log_p, mask, r_s, r_b, q_hat, log_mu=None, normalize="t
     normalize="program" divides by the number of programs: the mean over samples that Eq. (14) is.
     "token" divides by the batch's tokens, as L_ce does (and the released code), so that neither loss
     outweighs the other; "sequence" divides each program's sum by its own length first, so that
-    long programs do not count more. With log_mu (B,), log p(W^s) when the program was
+    long programs do not count more (batches are of like length, see bucket: "token" is close to
+    that). With log_mu (B,), log p(W^s) when the program was
     sampled, one of negative return counts min(1, p now / p then): the tapered form.
     count: the tokens (else: the programs) of the whole batch, where this is a part of it.
     Only the gradient means something; the value can fall while programs get worse.
@@ -202,8 +204,8 @@ def sample_and_judge(actor, tokenizer, problems, num_programs, judge, args, seed
 
 def without_dropout(actor):
     """Learn with the probabilities that programs are sampled with: with dropout p now / p then is far
-    from 1 before anything has been learned, and so is the divergence from 0. Only --grad-checkpointing
-    asks a layer itself whether it is in training."""
+    from 1 before anything has been learned, and so is the divergence from 0. Under
+    --grad-checkpointing a layer recomputes only in training mode: that flag of its own is set again."""
     actor.eval()
     for module in actor.modules():
         if isinstance(module, GradientCheckpointingLayer):
@@ -232,18 +234,18 @@ def evaluate_actor(actor, tokenizer, problems, judge, args):
     return row, programs[0]
 
 
-def on_policy_items(actor, tokenizer, problems, judge, args, number):
-    """Round `number` of --on-policy: programs of the actor as it is now (temperature 1: the policy
+def on_policy_items(actor, tokenizer, problems, judge, args, turn):
+    """Round `turn` of --on-policy: programs of the actor as it is now (temperature 1: the policy
     itself), judged, with their baselines. The problems are the next ones of a random order: where L_ce
     teaches those that have a solution, only the others, if there are any."""
     unsolved = [key for key in problems if not problems[key].solutions]
     keys = unsolved if unsolved and "ce" in args.objective else list(problems)
     size = min(args.round_problems, len(keys))
-    epoch, position = divmod(number * size, len(keys) // size * size)
+    epoch, position = divmod(turn * size, len(keys) // size * size)
     order = np.random.default_rng([args.seed, epoch]).permutation(len(keys))
     chosen = [problems[keys[i]] for i in order[position:position + size]]
     programs = sample_and_judge(actor, tokenizer, chosen, args.group, judge, args,
-                                [args.seed, number], temperature=1.0, top_p=1.0)
+                                [args.seed, turn], temperature=1.0, top_p=1.0)
     if args.baseline == "greedy" and args.returns != "critic" and "rl" in args.objective:
         greedy = sample_and_judge(actor, tokenizer, chosen, 1, judge, args, [], method="greedy")
         programs += [replace(program, source="greedy") for program in greedy]
@@ -408,7 +410,7 @@ def parse_args(argv=None):
                         "sampled); or positive returns only")
     g.add_argument("--normalize", default="token", choices=["token", "sequence", "program"],
                    help="the sum over a program's tokens is divided by the batch's tokens, by the "
-                        "program's own, or not (L_ce's neither: Eq. 14 as it stands)")
+                        "program's own, or by nothing (L_ce's too): a mean over programs, Eq. 14")
     g.add_argument("--correction", default="mean", choices=["none", "mean", "prior"],
                    help="divide the critic's values by their mean in the program, or by the value "
                         "before its first token")

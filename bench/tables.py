@@ -7,7 +7,7 @@ offline against on-policy, on mini-APPS, over seeds.
     python bench/tables.py --table 3 --rows ce+rl "released recipe" --plot results/table3.png
     python bench/tables.py --table 3 --steps 1200       # writes results/table3-1200-steps.md
     python bench/tables.py --table 4 --num-programs 20  # the demo's actor, critic_test and repair
-    python bench/tables.py --table 4 --num-programs 100 # writes results/table4-100-programs.md
+    python bench/tables.py --table 4 --num-programs 100  # writes results/table4-100-programs.md
     python bench/tables.py --table 5 --seeds 0 1 2      # needs nothing of the demo but the data
     python bench/tables.py --table 5 --pretrain-steps 1000  # writes results/table5-1000-pretraining.md
 
@@ -17,7 +17,7 @@ Reads    --demo: demo.sh's folder. Every row trains `train_rl.py` for the same n
 Writes   --work/ROW-SEED/ (a run and its programs), and the table: pass@k in percent, its mean over
          seeds and 95 % interval (bootstrap over seeds and problems), the difference to the first
          row, paired by problem and seed, and the paper's own numbers (CodeT5-770M, APPS, beam
-         search: to be compared by their order only).
+         search, in Table 4 sampling: to be compared by their order only).
          --plot: the curves of the rows' runs over steps (mean, and a band from the lowest to the
          highest seed), and the outcomes of the programs for the test problems, warm start first.
 
@@ -26,9 +26,10 @@ released code that are flags here: rewards relative to the greedy program's, the
 they come, samples of the warm start, batches of 4 (so an eighth of the programs in as many steps),
 and nothing that bounds the negative branch. The learning rate is that of the other rows.
 
-Table 4: N = --num-programs programs for each test problem, in mini-batches of at most 20. Each row is compared with plain sampling twice: with N programs, which
-are the very ones that its first rounds drew, and with as many programs as cost the tokens that all
-rounds of the row generated for that problem (1@ is of those that pass its example tests).
+Table 4: N = --num-programs programs for each test problem, in mini-batches of at most 20. Each row
+is compared with plain sampling twice: with N programs, which are the very ones that its first
+rounds drew, and with as many programs as cost the tokens that all rounds of the row generated for
+that problem (1@ is of those that pass its example tests).
 
 Table 5: what comes before the warm start, which is demo.sh's. All rows of a seed start from the
 same random weights, and all rows of all seeds have the same tokenizer. Where there is pretraining
@@ -148,9 +149,10 @@ def judged_programs(problems, model, out, seed, *flags, split="test", judging=()
 
 
 def table_name(args):
-    """Of its file; numbers that are not the default are part of it, and those of steps of the names of
-    the rows' runs."""
-    programs = f"-{args.num_programs}-programs" if args.table == "4" and args.num_programs != 20 else ""
+    """The name of its file, which tells of numbers that are not the usual ones (steps, programs,
+    problems; 20 programs in Table 4, 10 elsewhere)."""
+    usual = 20 if args.table == "4" else 10
+    programs = f"-{args.num_programs}-programs" if args.num_programs != usual else ""
     problems = f"-{args.num_problems}-problems" if args.num_problems else ""
     name = f"table{args.table}" if args.table.isdigit() else args.table
     return name + with_steps(args) + programs + problems

@@ -197,6 +197,7 @@ def test_rows_of_other_steps_have_other_folders(monkeypatch):
     assert folders == [("runs/tables/ce+rl-0",) * 2, ("runs/tables/ce+rl-1200-steps-0",) * 2]
     monkeypatch.setattr(tables, "train_warm_start", lambda args, tasks, seed, out: (out, [0, 0]))
     assert tables.table_name(tables.parse_args(["--table", "3", "--pretrain-steps", "1000"])) == "table3"
+    assert tables.table_name(tables.parse_args(["--table", "3", "--num-programs", "5"])) == "table3-5-programs"
     args = tables.parse_args(["--table", "5", "--pretrain-steps", "1000"])
     assert tables.table_name(args) == "table5-1000-pretraining"
     table_4 = tables.parse_args(["--table", "4", "--num-programs", "100", "--num-problems", "150"])

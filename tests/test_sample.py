@@ -10,8 +10,8 @@ import evaluate
 import sample
 from conftest import LAYOUTS
 from pretrain_ntp import load_model
-from sample import (Unit, critic_sampling, distribute, generate, main, next_tokens, prefix_values,
-                    program_value, refine, repair, returned)
+from sample import (Unit, critic_sampling, generate, main, next_tokens, prefix_values,
+                    program_value, refine, repair, returned, share_out)
 from sandbox import Outcome, Problem, Program, UserError, read_programs
 from train_critic import Critic, critic_batch
 
@@ -281,8 +281,8 @@ def test_the_best_failures_are_repaired_and_no_program_is_lost():
     values = [0.1, 0.4, 0.3, 0.4, 0.3]
     chosen = lambda M: "".join(W.code for W in repair(programs, values, M))  # noqa: E731
     assert [chosen(M) for M in (1, 2, 3, 4, 9)] == ["b", "bc", "bcd", "bcda", "bcda"]
-    assert distribute(20, 3) == [7, 7, 6] and distribute(4, 4) == [1] * 4
-    assert all(sum(distribute(N, M)) == N for N in range(30) for M in range(1, 9))
+    assert share_out(20, 3) == [7, 7, 6] and share_out(4, 4) == [1] * 4
+    assert all(sum(share_out(N, M)) == N for N in range(30) for M in range(1, 9))
 
 
 class ScriptedJudge:
@@ -358,7 +358,7 @@ def test_what_passes_is_refined_and_the_remainder_is_distributed(algorithm):
     assert [W.extra["parent"] for W in programs] == ["abc", "abc", "abd", "abc", "abd"]
     assert [W.extra["prefix_tokens"] for W in programs] == [2, 2, 3, 2, 3]
     assert programs[0].extra["rounds"] == {"sampled": {"programs": 5, "passed": 4, "tokens": 18},
-                                           "refined": {"programs": 5, "passed": 0, "tokens": 8}}
+                                           "refined": {"programs": 5, "passed": None, "tokens": 8}}
     assert {W.outcome for W in programs} == {None}  # the hidden tests have not been run
 
 
