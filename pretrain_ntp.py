@@ -68,8 +68,8 @@ transformers.utils.logging.disable_progress_bar()
 
 def build_prompt(problem, program=None):
     """The text of D, in CodeRL's layout (whose line breaks differ between its own training and
-    generation); with a failed `program` the text of
-    (D, W_fail, u, c), the repair model's, with three lines more: outcome, error subtype and code.
+    generation); with a failed `program` the text of (D, W_fail, u, c), the repair model's, with
+    three lines more: outcome, error subtype and code.
 
         QUESTION:
         Print n + 1.

@@ -9,8 +9,9 @@ Writes  --out: one program record a line with `code`, `source` and the `tokens` 
         torchrun each process writes parts of it (OUT.part-NNNNNN), which are joined at the end.
         With --critic only the programs of a mini-batch's last round are written, as in Algorithm 1,
         and with them those that were refined (--keep). They hold `rounds` (programs, passed and
-        generated tokens of each round: what they cost; `passed` is null where no tests were run), `parent` (the code that they were refined
-        or repaired from), `parent_outcome` and `prefix_tokens`.
+        generated tokens of each round: what they cost; `passed` is null where no tests were run),
+        `parent` (the code that they were refined or repaired from), `parent_outcome` and
+        `prefix_tokens`.
         --export, once all is sampled: the programs as OUT.human-eval.jsonl or OUT.evalplus.jsonl
         (OUT without its .jsonl), which those harnesses and `evaluate.py --programs` read.
 

@@ -130,9 +130,9 @@ def policy_gradient_loss(log_p, mask, r_s, r_b, q_hat, log_mu=None, normalize="t
     normalize="program" divides by the number of programs: the mean over samples that Eq. (14) is.
     "token" divides by the batch's tokens, as L_ce does (and the released code), so that neither loss
     outweighs the other; "sequence" divides each program's sum by its own length first, so that
-    long programs do not count more (batches are of like length, see bucket: "token" is close to
-    that). With log_mu (B,), log p(W^s) when the program was
-    sampled, one of negative return counts min(1, p now / p then): the tapered form.
+    long programs do not count more (bucket makes batches of like length: "token" is close to that).
+    With log_mu (B,), log p(W^s) when the program was sampled, one of negative return counts
+    min(1, p now / p then): the tapered form.
     count: the tokens (else: the programs) of the whole batch, where this is a part of it.
     Only the gradient means something; the value can fall while programs get worse.
     """
