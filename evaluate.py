@@ -103,15 +103,11 @@ def count_filtered(programs):
 
 
 def count_tokens(programs):
-    """{problem key: tokens that were generated for its judged programs}. With critic sampling a program
-    has an equal part of what all rounds of its mini-batch took."""
+    """{problem key: tokens that were generated for its judged programs}."""
     counts = collections.Counter()
     for program in programs:
         if program.outcome in LABELS:
-            rounds = program.extra.get("rounds")
-            counts[program.key] += (
-                sum(spent["tokens"] for spent in rounds.values()) / rounds["sampled"]["programs"]
-                if rounds else len(program.tokens or []))
+            counts[program.key] += program.cost
     return counts
 
 

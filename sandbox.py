@@ -248,6 +248,14 @@ class Program:
         """Outcome and error in one: `runtime_error (NameError)`."""
         return f"{self.outcome} ({self.error})" if self.error else self.outcome
 
+    @property
+    def cost(self):
+        """The tokens that were generated for it. With critic sampling a program has an equal part of
+        what all rounds of its mini-batch took."""
+        rounds = self.extra.get("rounds")
+        return (sum(spent["tokens"] for spent in rounds.values()) / rounds["sampled"]["programs"]
+                if rounds else len(self.tokens or []))
+
 
 def read_jsonl(path):
     """Yield (line number, dict) for each non-blank line; a line that is no object: UserError.
@@ -374,6 +382,11 @@ def read_programs(path, problems=None):
         program = _from_row(Program, row, where, ("problem_id", "code"))
         if not all(isinstance(token, int) and token >= 0 for token in program.tokens or ()):
             raise UserError(f"{where}: \"tokens\" must be a list of token ids; mend the line")
+        try:
+            program.cost  # an error here, not after a day of judging
+        except (AttributeError, KeyError, TypeError, ZeroDivisionError):
+            raise UserError(f"{where}: \"rounds\" is not as sample.py writes it; take it out of the "
+                            "line") from None
         if program.outcome not in (None, JUDGE_ERROR, *(outcome.label for outcome in Outcome)):
             raise UserError(f"{where}: there is no outcome {program.outcome!r}; judge the programs "
                             "with evaluate.py")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from sandbox import Judge, Problem, Program, judge, read_problems
+from sandbox import Judge, Problem, Program, UserError, judge, read_problems
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 REAL = os.path.join(os.path.dirname(ROOT), "shared", "data")  # the published files, not shipped
@@ -236,6 +236,14 @@ def test_bad_input_is_one_sentence_and_status_2(name, text, message, tmp_path):
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1), run.stderr
     assert message in run.stderr and str(source) in run.stderr
     assert not out.exists()
+
+
+def test_a_statement_that_is_not_utf_8_is_named(tmp_path):
+    """Catches a traceback that does not say which of 10,000 folders it is."""
+    write_apps_folder(tmp_path / "0007", ADD)
+    (tmp_path / "0007" / "question.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(UserError, match="0007: question.txt is not UTF-8 .*; download it again"):
+        convert(apps, tmp_path, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["mbpp", "humaneval", "apps"])

