@@ -1,11 +1,12 @@
-"""The paper's Tables 2 (returns), 3 (objectives), 4 (critic sampling) and 5 (pretraining), and
-offline against on-policy, on mini-APPS, over seeds.
+"""The paper's Tables 2 (returns), 3 (objectives), 4 (critic sampling) and 5 (pretraining), the flags
+of L_rl one at a time, and offline against on-policy, on mini-APPS, over seeds.
 
     bash demo.sh                                  # makes the warm start, its samples and the critic
     python bench/tables.py --table 3 --seeds 0 1 2              # writes results/table3.md
     python bench/tables.py --table 3 --seeds 0 --rows ce ce+rl  # what is done is not done again
     python bench/tables.py --table 3 --rows ce+rl "released recipe" --plot results/table3.png
     python bench/tables.py --table 3 --steps 1200       # writes results/table3-1200-steps.md
+    python bench/tables.py --table loss --seeds 0       # L_rl with another bound, norm, weight, KL
     python bench/tables.py --table 4 --num-programs 20  # the demo's actor, critic_test and repair
     python bench/tables.py --table 4 --num-programs 100  # writes results/table4-100-programs.md
     python bench/tables.py --table 5 --seeds 0 1 2      # needs nothing of the demo but the data
@@ -63,13 +64,14 @@ TRAIN = os.path.join(DATA, "train.jsonl")
 # --- the rows -------------------------------------------------------------------------------------
 
 LENGTHS = ["--max-source", "320", "--max-target", "256"]
+OFFLINE = ["--returns", "critic", "--bound", "positive"]
 PRETRAIN_STEPS = 100  # of demo.sh
 # as in demo.sh, whose first round are the programs of the warm start
 ON_POLICY = ["--on-policy", "--round-steps", "50", "--group", "1", "--round-problems", "1600",
-             "--returns", "critic", "--bound", "positive"]
+             *OFFLINE]
 # as many programs as demo.sh's samples, 4,000, all of them of the actor as it is then
 ROUNDS_ALONE = ["--on-policy", "--round-steps", "100", "--save-every", "100", "--group", "1",
-                "--round-problems", "800", "--returns", "critic", "--bound", "positive"]
+                "--round-problems", "800", *OFFLINE]
 GROUP_BASELINE = ["--on-policy", "--round-steps", "100", "--save-every", "100", "--group", "4",
                   "--round-problems", "200", "--returns", "baseline+critic", "--baseline", "group",
                   "--bound", "taper"]
@@ -87,8 +89,14 @@ TABLES = {
           "ce+samples": (["--objective", "ce+samples", "--returns", "critic"], "1.76", "2.66"),
           "rl": (["--objective", "rl", *ON_POLICY], "1.64", "2.56"),
           "ce+rl": (["--objective", "ce+rl", *ON_POLICY], "2.20", "3.10")},
+    "loss": {
+        "bound positive": (OFFLINE, "-", "-"),
+        **{" ".join(other).replace("--", ""): ([*OFFLINE, *other], "-", "-") for other in (
+            ["--bound", "taper"], ["--bound", "none"], ["--normalize", "sequence"],
+            ["--normalize", "program"], ["--correction", "none"], ["--correction", "prior"],
+            ["--kl", "0.1"])}},
     "returns-on-policy": {
-        "offline": (["--returns", "critic", "--bound", "positive"], "-", "-"),
+        "offline": (OFFLINE, "-", "-"),
         "on-policy": (ROUNDS_ALONE, "-", "-"),
         "on-policy, group baseline": (GROUP_BASELINE, "-", "-")},
     # flags of sample.py, and the paper's pass@200, pass@1000 and 1@1000

@@ -185,6 +185,18 @@ def test_offline_and_on_policy_learn_from_as_many_programs(commands, tmp_path):
         assert given * bool(flags.programs) + rounds * flags.round_problems * flags.group == 4000
 
 
+def test_the_rows_of_the_loss_differ_in_the_flag_that_names_them(commands, tmp_path):
+    """Catches a comparison of two changes at once, and a first row that has not demo.sh's loss."""
+    args = tables.parse_args(["--table", "loss", "--work", str(tmp_path)])
+    rows = {}
+    for row, (flags, *_) in tables.TABLES["loss"].items():
+        tables.train_actor(args, flags, 0, str(tmp_path))
+        rows[row] = vars(train_rl.parse_args(commands[-1][1:]))
+    first, demo = rows.pop("bound positive"), demo_flags(train_rl.parse_args, "train_rl.py")
+    assert {row: different(flags, first) for row, flags in rows.items()} == {row: {row.split()[0]} for row in rows}
+    assert all(first[name] == demo[name] for name in ("objective", "returns", "bound", "normalize", "correction", "kl"))
+
+
 def test_rows_of_other_steps_have_other_folders(monkeypatch):
     """Catches a row of 1,200 steps that goes on from a run of 300, whose rate has fallen to 0, and one
     that takes that run's programs for its own."""
