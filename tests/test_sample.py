@@ -63,7 +63,7 @@ def refill(request, monkeypatch):
 
 def test_greedy_programs_are_token_for_token_those_of_transformers(model, refill):
     """Catches a cache that mixes rows up when finished ones leave the batch and new ones join it."""
-    prompts = PROMPTS + [[i, i + 3] for i in range(10, 30)]
+    prompts = PROMPTS + [[i, i + 3] for i in range(10, 22)]
     ours = generate(model, prompts, 1, 30, method="greedy", batch_size=8)
     assert len({len(ids) for ids, in ours}) > 2
     eos = model.config.eos_token_id

@@ -387,7 +387,7 @@ def run_candidates(names):
     found, kinds = {}, {}
     for name in names:  # the shorter, the sooner done; the longer, the less a busy machine matters
         header = CANDIDATES[name][2]
-        limit = 1.0 if "Timeout" in header["expect"] else 4.0
+        limit = 0.5 if "Timeout" in header["expect"] else 4.0
         kinds.setdefault((header.get("compare", "strict"), limit), []).append(name)
     for (compare, limit), chosen in kinds.items():
         with Judge(compare=compare, time_limit=limit, memory_mb=256) as one:
