@@ -64,14 +64,14 @@ TRAIN = os.path.join(DATA, "train.jsonl")
 # --- the rows -------------------------------------------------------------------------------------
 
 LENGTHS = ["--max-source", "320", "--max-target", "256"]
-OFFLINE = ["--returns", "critic", "--bound", "positive"]
+DEMO_LOSS = ["--returns", "critic", "--bound", "positive"]  # of demo.sh's L_rl
 PRETRAIN_STEPS = 100  # of demo.sh
 # as in demo.sh, whose first round are the programs of the warm start
 ON_POLICY = ["--on-policy", "--round-steps", "50", "--group", "1", "--round-problems", "1600",
-             *OFFLINE]
+             *DEMO_LOSS]
 # as many programs as demo.sh's samples, 4,000, all of them of the actor as it is then
 ROUNDS_ALONE = ["--on-policy", "--round-steps", "100", "--save-every", "100", "--group", "1",
-                "--round-problems", "800", *OFFLINE]
+                "--round-problems", "800", *DEMO_LOSS]
 GROUP_BASELINE = ["--on-policy", "--round-steps", "100", "--save-every", "100", "--group", "4",
                   "--round-problems", "200", "--returns", "baseline+critic", "--baseline", "group",
                   "--bound", "taper"]
@@ -90,13 +90,13 @@ TABLES = {
           "rl": (["--objective", "rl", *ON_POLICY], "1.64", "2.56"),
           "ce+rl": (["--objective", "ce+rl", *ON_POLICY], "2.20", "3.10")},
     "loss": {
-        "bound positive": (OFFLINE, "-", "-"),
-        **{" ".join(other).replace("--", ""): ([*OFFLINE, *other], "-", "-") for other in (
+        "bound positive": (DEMO_LOSS, "-", "-"),
+        **{" ".join(other).replace("--", ""): ([*DEMO_LOSS, *other], "-", "-") for other in (
             ["--bound", "taper"], ["--bound", "none"], ["--normalize", "sequence"],
             ["--normalize", "program"], ["--correction", "none"], ["--correction", "prior"],
             ["--kl", "0.1"])}},
     "returns-on-policy": {
-        "offline": (OFFLINE, "-", "-"),
+        "offline": (DEMO_LOSS, "-", "-"),
         "on-policy": (ROUNDS_ALONE, "-", "-"),
         "on-policy, group baseline": (GROUP_BASELINE, "-", "-")},
     # flags of sample.py, and the paper's pass@200, pass@1000 and 1@1000

@@ -57,7 +57,7 @@ def kill_at(processes, moment):
         assert process.exitcode in (-signal.SIGKILL, 0)  # 0: it was quicker than the blow
 
 
-LENGTHS = ["--max-source", "200", "--max-target", "24"]
+LENGTHS = ["--max-source", "200", "--max-target", "32"]
 TRAIN = ["--steps", "12", "--batch-size", "4", "--save-every", "4", "--log-every", "2",
          "--lr", "1e-3", "--held-out", "0.3"]
 

@@ -55,23 +55,27 @@ def model(tiny_models, request):
 PROMPTS = [[5, 6, 7], [40, 41, 42, 43, 44, 45], [9]]
 
 
-@pytest.fixture(params=[0.0, 0.75])
+REFILL = [0.0, 0.75]  # as on a CPU, where a batch ends before the next begins; as on a card, where new rows join it
+
+
+@pytest.fixture(params=REFILL)
 def refill(request, monkeypatch):
-    """As on a CPU, where a batch ends before the next begins; as on a card, where new rows join it."""
     monkeypatch.setitem(sample.REFILL, "cpu", request.param)
 
 
-def test_greedy_programs_are_token_for_token_those_of_transformers(model, refill):
+def test_greedy_programs_are_token_for_token_those_of_transformers(model, monkeypatch):
     """Catches a cache that mixes rows up when finished ones leave the batch and new ones join it."""
-    prompts = PROMPTS + [[i, i + 3] for i in range(10, 22)]
-    ours = generate(model, prompts, 1, 30, method="greedy", batch_size=8)
-    assert len({len(ids) for ids, in ours}) > 2
+    prompts, theirs = PROMPTS + [[i, i + 3] for i in range(10, 30)], []
     eos = model.config.eos_token_id
-    for prompt, (ids,) in zip(prompts, ours):
-        theirs = model.generate(input_ids=torch.tensor([prompt]), do_sample=False, max_new_tokens=30,
-                                attention_mask=torch.ones(1, len(prompt), dtype=torch.long))
-        theirs = theirs[0, 1 if model.config.is_encoder_decoder else len(prompt):].tolist()
-        assert ids == (theirs[:theirs.index(eos) + 1] if eos in theirs else theirs)
+    for prompt in prompts:
+        ids = model.generate(input_ids=torch.tensor([prompt]), do_sample=False, max_new_tokens=30,
+                             attention_mask=torch.ones(1, len(prompt), dtype=torch.long))
+        ids = ids[0, 1 if model.config.is_encoder_decoder else len(prompt):].tolist()
+        theirs.append([ids[:ids.index(eos) + 1] if eos in ids else ids])
+    assert len({len(ids) for ids, in theirs}) > 2
+    for share in REFILL:
+        monkeypatch.setitem(sample.REFILL, "cpu", share)
+        assert generate(model, prompts, 1, 30, method="greedy", batch_size=8) == theirs
 
 
 def test_a_sampled_program_depends_on_its_seed_and_not_on_its_neighbours(model):

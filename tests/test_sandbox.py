@@ -385,9 +385,9 @@ def run_candidates(names):
     """Judge these candidates; returns {name: [outcome, error, tests passed]}."""
     os.environ["SECRET_TOKEN"] = "hunter2"
     found, kinds = {}, {}
-    for name in names:  # the shorter, the sooner done; the longer, the less a busy machine matters
+    for name in names:
         header = CANDIDATES[name][2]
-        limit = 0.5 if "Timeout" in header["expect"] else 4.0
+        limit = 0.5 if "Timeout" in header["expect"] else 2.0  # three tests of 032 take 3.6 s in all
         kinds.setdefault((header.get("compare", "strict"), limit), []).append(name)
     for (compare, limit), chosen in kinds.items():
         with Judge(compare=compare, time_limit=limit, memory_mb=256) as one:
