@@ -2,7 +2,7 @@
 
 Writes `train.jsonl` and `test.jsonl` beside this file, the same on every machine for the same seed.
 
-    python data/mini_apps/prepare.py --train 9000 --test 500 --seed 0
+    python data/mini_apps/prepare.py --train 6000 --test 500 --seed 0
 
 A problem is a chain of steps over a list, a string, words, a number or a grid, told in English and
 read from standard input or passed to a function. The number of steps is its difficulty. Each step
@@ -537,7 +537,7 @@ def write_jsonl(path, rows):
 
 def parse_args(argv=None):
     p = make_parser(__doc__)
-    p.add_argument("--train", type=int, default=9000, help="number of training problems")
+    p.add_argument("--train", type=int, default=6000, help="number of training problems")
     p.add_argument("--test", type=int, default=500, help="number of test problems")
     p.add_argument("--seed", type=int, default=0, help="another seed gives another benchmark")
     return p.parse_args(argv)
