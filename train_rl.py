@@ -245,7 +245,7 @@ def on_policy_items(actor, tokenizer, problems, judge, args, turn):
     order = np.random.default_rng([args.seed, epoch]).permutation(len(keys))
     chosen = [problems[keys[i]] for i in order[position:position + size]]
     programs = sample_and_judge(actor, tokenizer, chosen, args.group, judge, args,
-                                [args.seed, turn], temperature=1.0, top_p=1.0)
+                                [args.seed, turn, 1], temperature=1.0, top_p=1.0)  # 1: held-out have 0
     if args.baseline == "greedy" and args.returns != "critic" and "rl" in args.objective:
         greedy = sample_and_judge(actor, tokenizer, chosen, 1, judge, args, [], method="greedy")
         programs += [replace(program, source="greedy") for program in greedy]

@@ -5,6 +5,7 @@ import itertools
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -274,12 +275,14 @@ def test_verdicts_come_back_in_the_order_of_the_programs(monkeypatch):
     ("ce+rl", {0, 1, 2, 3, 4, 5, 6}), ("rl", {0, 1, 2, 3, 4, 5, 6, 7, 8})])
 def test_the_rounds_go_through_all_problems(monkeypatch, objective, among):
     """Catches rounds that draw the same problems again before the others had their turn, that sample
-    what L_ce teaches (7 and 8 have a solution), and a greedy baseline that is not asked for."""
+    what L_ce teaches (7 and 8 have a solution), a greedy baseline that is not asked for, and the random
+    numbers of another round or of the held-out problems, [seed, i] (numpy: [0, 5] is [0, 5, 0])."""
     problems = {str(i): Problem(i, "Print.", solutions=["print()"] * (i > 6)) for i in range(9)}
-    asked = []
+    asked, numbers = [], []
 
     def sample(actor, tokenizer, chosen, num_programs, judge, args, seed, **decoding):
         asked.append([problem.problem_id for problem in chosen])
+        numbers.extend(np.random.default_rng([*seed, i]).random() for i in range(len(chosen)))
         return [Program(problem.problem_id, "", "sampled", [5, 1],
                         ["passed_test", "failed_test"][j]) for problem in chosen
                 for j in range(num_programs)]
@@ -293,6 +296,8 @@ def test_the_rounds_go_through_all_problems(monkeypatch, objective, among):
                      for part in (asked[:rounds], asked[rounds:]))
     assert len(first) == len(second) == 3 * rounds and first | second <= among
     assert asked[:rounds] != asked[rounds:]
+    held_out = [np.random.default_rng([0, i]).random() for i in range(9)]
+    assert len({*numbers, *held_out}) == 3 * 2 * rounds + 9
 
 
 def test_the_critics_values_weigh_tokens_around_one(monkeypatch):
