@@ -21,7 +21,7 @@ test -f $TEST || python data/mini_apps/prepare.py
 # (The tokenizer is made for the problems, too.)
 $RUN pretrain_ntp.py --task ntp --init mini --problems $TRAIN --out $D/ntp --steps 60 --batch-size 16 --max-source 96 --max-target 96 --lr 1e-3 --warmup 15
 # Eq. (1), the warm start: from statement to ground-truth program.
-$RUN pretrain_ntp.py --task warmstart --init $D/ntp --problems $TRAIN --out $D/warmstart $L --steps 1500 --batch-size 8 --lr 2e-3 --warmup 50 --save-every 500 --log-every 100
+$RUN pretrain_ntp.py --task warmstart --init $D/ntp --problems $TRAIN --out $D/warmstart $L --steps 1400 --batch-size 8 --lr 2e-3 --warmup 50 --save-every 500 --log-every 100
 # A program for each training problem without a solution, from the warm-started actor itself (temperature 1).
 grep '"solutions": \[\]' $TRAIN > $D/unsolved.jsonl
 $RUN sample.py --model $D/warmstart --problems $D/unsolved.jsonl --out $D/samples.jsonl --batch-size $MANY --num-programs 1 --temperature 1.0 $L
@@ -30,7 +30,7 @@ python evaluate.py --problems $D/unsolved.jsonl --programs $D/samples.jsonl --ou
 # Eq. (9): the critic learns to predict the outcome.
 $RUN train_critic.py --init $D/warmstart --problems $TRAIN --programs $D/samples_judged.jsonl --out $D/critic $L --steps 100 --batch-size 32 --lr 1e-3 --warmup 10 --held-out 0.1
 # Eq. (14): the actor learns from the unit tests, L_ce on the solutions + L_rl on its own programs.
-$RUN train_rl.py --init $D/warmstart --critic $D/critic --problems $TRAIN --programs $D/samples_judged.jsonl --out $D/rl $L --steps 300 --batch-size 16 --lr 1e-3 --warmup 10 --save-every 100 --returns critic --bound positive
+$RUN train_rl.py --init $D/warmstart --critic $D/critic --problems $TRAIN --programs $D/samples_judged.jsonl --out $D/rl $L --steps 200 --batch-size 32 --lr 1e-3 --warmup 10 --save-every 100 --returns critic --bound positive
 # The test problems: ten programs each, before and after.
 $RUN sample.py --model $D/warmstart --problems $TEST --out $D/test_warmstart.jsonl --batch-size $MANY --num-programs 10 $L
 $RUN sample.py --model $D/rl --problems $TEST --out $D/test_rl.jsonl --batch-size $MANY --num-programs 10 $L

@@ -66,15 +66,11 @@ TRAIN = os.path.join(DATA, "train.jsonl")
 LENGTHS = ["--max-source", "320", "--max-target", "256"]
 DEMO_LOSS = ["--returns", "critic", "--bound", "positive"]  # of demo.sh's L_rl
 PRETRAIN_STEPS = 100  # of demo.sh
-# as in demo.sh, whose first round are the programs of the warm start
-ON_POLICY = ["--on-policy", "--round-steps", "50", "--group", "1", "--round-problems", "1600",
-             *DEMO_LOSS]
-# as many programs as demo.sh's samples, 4,000, all of them of the actor as it is then
-ROUNDS_ALONE = ["--on-policy", "--round-steps", "100", "--save-every", "100", "--group", "1",
-                "--round-problems", "800", *DEMO_LOSS]
-GROUP_BASELINE = ["--on-policy", "--round-steps", "100", "--save-every", "100", "--group", "4",
-                  "--round-problems", "200", "--returns", "baseline+critic", "--baseline", "group",
-                  "--bound", "taper"]
+# in five rounds nearly as many programs as demo.sh's samples, 4,028, of the actor as it is then
+ROUNDS = ["--on-policy", "--round-steps", "40", "--save-every", "40"]
+ON_POLICY = [*ROUNDS, "--round-problems", "800", "--group", "1", *DEMO_LOSS]
+GROUP_BASELINE = [*ROUNDS, "--round-problems", "200", "--group", "4", "--returns", "baseline+critic",
+                  "--baseline", "group", "--bound", "taper"]
 RELEASED = ["--objective", "ce+rl", "--returns", "baseline+critic", "--baseline", "greedy",
             "--correction", "none", "--normalize", "token", "--bound", "none", "--batch-size", "4"]
 
@@ -87,8 +83,8 @@ TABLES = {
     "3": {"warm start": (None, "2.00", "2.90"),
           "ce": (["--objective", "ce"], "1.50", "2.26"),
           "ce+samples": (["--objective", "ce+samples", "--returns", "critic"], "1.76", "2.66"),
-          "rl": (["--objective", "rl", *ON_POLICY], "1.64", "2.56"),
-          "ce+rl": (["--objective", "ce+rl", *ON_POLICY], "2.20", "3.10")},
+          "rl": (["--objective", "rl", *DEMO_LOSS], "1.64", "2.56"),
+          "ce+rl": (["--objective", "ce+rl", *DEMO_LOSS], "2.20", "3.10")},
     "loss": {
         "bound positive": (DEMO_LOSS, "-", "-"),
         **{" ".join(other).replace("--", ""): ([*DEMO_LOSS, *other], "-", "-") for other in (
@@ -97,7 +93,7 @@ TABLES = {
             ["--kl", "0.1"])}},
     "returns-on-policy": {
         "offline": (DEMO_LOSS, "-", "-"),
-        "on-policy": (ROUNDS_ALONE, "-", "-"),
+        "on-policy": (ON_POLICY, "-", "-"),
         "on-policy, group baseline": (GROUP_BASELINE, "-", "-")},
     # flags of sample.py, and the paper's pass@200, pass@1000 and 1@1000
     "4": {"plain": (None, "12.12", "17.78", "7.71"),
@@ -200,7 +196,7 @@ def train_actor(args, flags, seed, out):
     run = f"{out}/actor"
     return run, train("train_rl.py", run, "--init", warm_start, "--critic", f"{args.demo}/critic",
                       "--problems", TRAIN, *(["--programs", *given] if given else []),
-                      "--steps", args.steps or 500, "--batch-size", 32, "--lr", "1e-3",
+                      "--steps", args.steps or 200, "--batch-size", 32, "--lr", "1e-3",
                       "--warmup", 10, "--save-every", 50, "--seed", seed, *LENGTHS, *flags)
 
 
