@@ -19,9 +19,9 @@ TEST=data/mini_apps/test.jsonl
 test -f $TEST || python data/mini_apps/prepare.py
 # Sec. 3.2: a small T5 that never saw Python reads the standard library, left part to encoder, right part to decoder.
 # (The tokenizer is made for the problems, too.)
-$RUN pretrain_ntp.py --task ntp --init mini --problems $TRAIN --out $D/ntp --steps 60 --batch-size 16 --max-source 96 --max-target 96 --lr 1e-3 --warmup 15
+$RUN pretrain_ntp.py --task ntp --init mini --problems $TRAIN --out $D/ntp --steps 100 --batch-size 16 --max-source 96 --max-target 96 --lr 1e-3 --warmup 15
 # Eq. (1), the warm start: from statement to ground-truth program.
-$RUN pretrain_ntp.py --task warmstart --init $D/ntp --problems $TRAIN --out $D/warmstart $L --steps 1400 --batch-size 8 --lr 2e-3 --warmup 50 --save-every 500 --log-every 100
+$RUN pretrain_ntp.py --task warmstart --init $D/ntp --problems $TRAIN --out $D/warmstart $L --steps 1600 --batch-size 8 --lr 2e-3 --warmup 50 --save-every 500 --log-every 100
 # A program for each training problem without a solution, from the warm-started actor itself (temperature 1).
 grep '"solutions": \[\]' $TRAIN > $D/unsolved.jsonl
 $RUN sample.py --model $D/warmstart --problems $D/unsolved.jsonl --out $D/samples.jsonl --batch-size $MANY --num-programs 1 --temperature 1.0 $L

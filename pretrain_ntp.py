@@ -372,7 +372,7 @@ def load_model(name, device, positions=0, vocab_texts=None):
         tokenizer = train_tokenizer(vocab_texts, vocab_size=2048)
         # T5 1.1's gated layers, and many small heads: both learn from far fewer programs
         config = transformers.T5Config(
-            vocab_size=len(tokenizer), d_model=128, d_kv=16, d_ff=344, feed_forward_proj="gated-silu",
+            vocab_size=len(tokenizer), d_model=128, d_kv=16, d_ff=344, feed_forward_proj="gated-gelu",
             num_layers=3, num_decoder_layers=3, num_heads=8, dropout_rate=0.0, decoder_start_token_id=0,
             pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
             attn_implementation="eager")

@@ -65,7 +65,7 @@ TRAIN = os.path.join(DATA, "train.jsonl")
 
 LENGTHS = ["--max-source", "320", "--max-target", "256"]
 DEMO_LOSS = ["--returns", "critic", "--bound", "positive"]  # of demo.sh's L_rl
-PRETRAIN_STEPS = 60  # of demo.sh
+PRETRAIN_STEPS = 100  # of demo.sh
 # in five rounds nearly as many programs as demo.sh's samples, 4,028, of the actor as it is then
 ROUNDS = ["--on-policy", "--round-steps", "40", "--save-every", "40"]
 ON_POLICY = [*ROUNDS, "--round-problems", "800", "--group", "1", *DEMO_LOSS]
@@ -214,12 +214,12 @@ def train_warm_start(args, tasks, seed, out):
         steps, sources = args.pretrain_steps // len(tasks), {"ntp": 96, "msp": 192}[task]
         costs.append(train("pretrain_ntp.py", f"{out}/{task}", "--task", task, "--init", model,
                            "--steps", steps, "--batch-size", 16, "--max-source", sources,
-                           "--max-target", 96, "--lr", "1e-3", "--warmup", steps // 4,
+                           "--max-target", 96, "--lr", "1e-3", "--warmup", 3 * steps // 20,
                            "--seed", seed))
         model = f"{out}/{task}"
     run = f"{out}/warmstart"
     costs.append(train("pretrain_ntp.py", run, "--task", "warmstart", "--init", model,
-                       "--problems", TRAIN, "--steps", args.steps or 1400, "--batch-size", 8,
+                       "--problems", TRAIN, "--steps", args.steps or 1600, "--batch-size", 8,
                        "--lr", "2e-3", "--warmup", 50, "--save-every", 500, "--log-every", 100,
                        "--seed", seed, *LENGTHS))
     return run, np.sum(costs, axis=0).tolist()
@@ -443,7 +443,7 @@ def parse_args(argv=None):
     p.add_argument("--demo", default="runs/demo", help="what demo.sh has made")
     p.add_argument("--work", default="runs/tables", help="the rows' runs")
     p.add_argument("--steps", type=whole(1), help="steps of every row's RL (Table 5: of its warm start)"
-                   "; none: 200 (1400), as in demo.sh")
+                   "; none: 200 (1600), as in demo.sh")
     p.add_argument("--pretrain-steps", type=whole(1), default=PRETRAIN_STEPS,
                    help="steps of Table 5's pretraining in all, as in demo.sh")
     p.add_argument("--num-programs", type=whole(1), default=10, help="programs for each test problem")

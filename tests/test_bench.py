@@ -156,7 +156,7 @@ def test_the_rows_of_table_5_differ_in_pretraining_alone(commands, tmp_path):
         budgets[row] = sum(flags["steps"] * flags["batch_size"] for flags in pretraining)
         demo = demo_flags(pretrain_ntp.parse_args, "pretrain_ntp.py", "--task warmstart")
         assert different(warm_start, demo) == {"init", "out", "seed", "problems"}
-    assert budgets == {"none": 0, "msp": 960, "msp + ntp": 960, "ntp": 960}
+    assert budgets == {"none": 0, "msp": 1600, "msp + ntp": 1600, "ntp": 1600}
     assert len(untrained) == 1
     demo = demo_flags(pretrain_ntp.parse_args, "pretrain_ntp.py", "--task ntp")
     assert different(pretraining[-1], demo) == {"init", "out", "seed", "problems"}
