@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole of CodeRL on mini-APPS, in a quarter of an hour on two CPU cores, or on a CUDA card.
+# The whole of CodeRL on mini-APPS, in some sixteen minutes on two CPU cores, or on a CUDA card.
 # Kill it anywhere and start it again: every stage goes on where it was. Results: runs/demo/.
 set -euo pipefail
 cd "$(dirname "$0")"
