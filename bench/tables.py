@@ -24,8 +24,8 @@ Writes   --work/ROW-SEED/ (a run and its programs), and the table: pass@k in per
 
 Table 3 has one more row, run only when --rows names it: `released recipe`, those choices of the
 released code that are flags here: rewards relative to the greedy program's, the critic's values as
-they come, samples of the warm start, batches of 4 (so an eighth of the programs in as many steps),
-and nothing that bounds the negative branch. The learning rate is that of the other rows.
+they come, batches of 4 (so an eighth of the programs in as many steps), and nothing that bounds the
+negative branch. The learning rate is that of the other rows.
 
 Table 4: N = --num-programs programs for each test problem, in mini-batches of at most 20. Each row
 is compared with plain sampling twice: with N programs, which are the very ones that its first

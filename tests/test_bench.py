@@ -12,6 +12,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "bench"))
 
 import pretrain_ntp  # noqa: E402
+import sample  # noqa: E402
 import tables  # noqa: E402
 import train_rl  # noqa: E402
 from sandbox import Program, append_record  # noqa: E402
@@ -174,6 +175,8 @@ def test_the_row_of_both_losses_is_the_demo_s(commands, tmp_path):
 def test_offline_and_on_policy_learn_from_as_many_programs(commands, tmp_path):
     """Catches a comparison that the row with more samples wins: mini-APPS has 4,028 training problems
     without a solution, for each of which demo.sh has one program."""
+    samples = demo_flags(sample.parse_args, "sample.py")
+    assert (samples["problems"], samples["num_programs"]) == ("$D/unsolved.jsonl", 1)
     args = tables.parse_args(["--table", "returns-on-policy", "--work", str(tmp_path)])
     for row, (flags, *_) in tables.TABLES["returns-on-policy"].items():
         tables.train_actor(args, flags, 0, str(tmp_path / row))
