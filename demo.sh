@@ -28,7 +28,7 @@ $RUN sample.py --model $D/warmstart --problems $D/unsolved.jsonl --out $D/sample
 # Eq. (4) to (7): the unit tests judge them.
 python evaluate.py --problems $D/unsolved.jsonl --programs $D/samples.jsonl --out $D/samples_judged.jsonl
 # Eq. (9): the critic learns to predict the outcome.
-$RUN train_critic.py --init $D/warmstart --problems $TRAIN --programs $D/samples_judged.jsonl --out $D/critic $L --steps 100 --batch-size 32 --lr 1e-3 --warmup 10 --held-out 0.1
+$RUN train_critic.py --likelihood --init $D/warmstart --problems $TRAIN --programs $D/samples_judged.jsonl --out $D/critic $L --steps 100 --batch-size 32 --lr 3e-4 --warmup 10 --held-out 0.1
 # Eq. (14): the actor learns from the unit tests, L_ce on the solutions + L_rl on its own programs.
 $RUN train_rl.py --init $D/warmstart --critic $D/critic --problems $TRAIN --programs $D/samples_judged.jsonl --out $D/rl $L --steps 200 --batch-size 32 --lr 1e-3 --warmup 10 --save-every 100 --returns critic --bound positive
 # The test problems: ten programs each, before and after.

@@ -21,6 +21,7 @@ weighted.
 `--binary` trains phi_test, the critic of critic sampling (Sec. 3.3.4): two of the four classes.
 `--likelihood` shows the head how likely the program is, too. Max-pooled states do not tell it, and
 it predicts the outcome better than they do: --init must be what has learned to write such programs.
+The value of w_t is then the prediction from all states so far, not from that of w_t alone.
 
 Next: `python train_rl.py --critic runs/critic ...` (`python sample.py --critic ...` with --binary)
 """
@@ -196,7 +197,10 @@ def critic_loss(logits, u, class_weights=None, count=None):
 @torch.no_grad()
 def token_values(critic, batch):
     """v_hat_t = softmax(Linear(h_t)), (B, 1 + T, 4):
-    [:, t] has consumed w_1 .. w_t; [:, 0] has read D alone."""
+    [:, t] has consumed w_1 .. w_t; [:, 0] has read D alone. With likelihood the head expects the pool of
+    all states beside the surprisal: given h_t alone, it would say that every token fails."""
+    if critic.likelihood:
+        return prefix_predictions(critic, batch)
     return critic.head(critic.states(batch)).float().softmax(dim=-1)  # Sec. 3.3.3
 
 

@@ -89,6 +89,15 @@ def test_the_head_reads_how_unlikely_the_program_is_and_begins_by_believing_it(t
     assert (weights[3] * ends).mean().item() == pytest.approx(-5)
 
 
+def test_a_value_is_of_one_state_but_with_likelihood_of_all_so_far(critic):
+    """Catches the surprisal of a whole prefix beside the state of its last token alone."""
+    tokenizer, model = critic
+    batch = critic_batch(ITEMS, tokenizer, "cpu")
+    v, p = token_values(model, batch), prefix_predictions(model, batch)
+    torch.testing.assert_close(v[:, :2], p[:, :2])  # of w_1 alone the pool is its state
+    assert torch.equal(v[0, 2:], p[0, 2:]) == model.likelihood
+
+
 def test_the_prior_is_what_the_critic_says_before_the_first_token(critic):
     """Catches a division by the value of w_1, or by another outcome's."""
     tokenizer, model = critic
