@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # The whole of CodeRL on mini-APPS, in some sixteen minutes on two CPU cores, or on a CUDA card.
 # Kill it anywhere and start it again: every stage goes on where it was. Results: runs/demo/.
+# SEED=1 bash demo.sh is another run, from other random weights, on the same problems: runs/demo-1/.
 set -euo pipefail
 cd "$(dirname "$0")"
 started=$SECONDS
 trap 'echo "stopped; the same command continues from here" >&2; exit 130' INT  # the last word, after torchrun's
-D=runs/demo
-L="--max-source 320 --max-target 256"
+D=runs/demo${SEED:+-$SEED}
+S="--seed ${SEED:-0}"
+L="$S --max-source 320 --max-target 256"
 # On CPUs two processes with one thread each, which share every batch, are quicker than one process with two threads.
 RUN="torchrun --standalone --nproc-per-node 2"
 # Programs decoded together: a card takes hardly longer for 1,024 than for 256.
@@ -19,7 +21,7 @@ TEST=data/mini_apps/test.jsonl
 test -f $TEST || python data/mini_apps/prepare.py
 # Sec. 3.2: a small T5 that never saw Python reads the standard library, left part to encoder, right part to decoder.
 # (The tokenizer is made for the problems, too.)
-$RUN pretrain_ntp.py --task ntp --init mini --problems $TRAIN --out $D/ntp --steps 100 --batch-size 16 --max-source 96 --max-target 96 --lr 1e-3 --warmup 15
+$RUN pretrain_ntp.py --task ntp --init mini --problems $TRAIN --out $D/ntp $S --steps 100 --batch-size 16 --max-source 96 --max-target 96 --lr 1e-3 --warmup 15
 # Eq. (1), the warm start: from statement to ground-truth program.
 $RUN pretrain_ntp.py --task warmstart --init $D/ntp --problems $TRAIN --out $D/warmstart $L --steps 1600 --batch-size 8 --lr 2e-3 --warmup 50 --save-every 500 --log-every 100
 # A program for each training problem without a solution, from the warm-started actor itself (temperature 1).
@@ -48,10 +50,10 @@ python evaluate.py --problems $D/solved.jsonl --programs $D/rl_samples.jsonl --o
 # Sec. 3.3.4: phi_test, the binary critic that tells failed from passed.
 $RUN train_critic.py --binary --likelihood --init $D/warmstart --problems $TRAIN --programs $D/samples_judged.jsonl $D/rl_samples_judged.jsonl --out $D/critic_test $L --steps 200 --batch-size 32 --lr 3e-4 --warmup 20 --held-out 0.1
 # Eq. (13): the repair model, from a failed program and its error to the ground truth.
-$RUN pretrain_ntp.py --task repair --init $D/rl --problems $TRAIN --programs $D/rl_samples_judged.jsonl --out $D/repair --max-source 450 --max-target 256 --steps 300 --batch-size 32 --lr 1e-3 --warmup 10
+$RUN pretrain_ntp.py --task repair --init $D/rl --problems $TRAIN --programs $D/rl_samples_judged.jsonl --out $D/repair $S --max-source 450 --max-target 256 --steps 300 --batch-size 32 --lr 1e-3 --warmup 10
 # Algorithm 1 beside plain sampling, 20 programs for each test problem, and a page that shows it for one.
-$RUN sample.py --model $D/rl --problems $TEST --out $D/plain.jsonl --batch-size $MANY --num-programs 20 --temperature 1.0
-$RUN sample.py --model $D/rl --critic $D/critic_test --repairer $D/repair --problems $TEST --out $D/critic_sampling.jsonl --batch-size $MANY --num-programs 20 --temperature 1.0 --trace $D/trace.html
+$RUN sample.py --model $D/rl --problems $TEST --out $D/plain.jsonl $S --batch-size $MANY --num-programs 20 --temperature 1.0
+$RUN sample.py --model $D/rl --critic $D/critic_test --repairer $D/repair --problems $TEST --out $D/critic_sampling.jsonl $S --batch-size $MANY --num-programs 20 --temperature 1.0 --trace $D/trace.html
 python evaluate.py --problems $TEST --programs $D/plain.jsonl --out $D/plain_judged.jsonl --k 1 20 --n 1 5
 python evaluate.py --problems $TEST --programs $D/critic_sampling.jsonl --out $D/critic_sampling_judged.jsonl --k 1 20 --n 1 5
 python evaluate.py --problems $TEST --table "plain sampling=$D/plain_judged.jsonl" "critic sampling=$D/critic_sampling_judged.jsonl" --k 1 20

@@ -6,16 +6,19 @@ of L_rl one at a time, and offline against on-policy, on mini-APPS, over seeds.
     python bench/tables.py --table 3 --seeds 0 --rows ce ce+rl  # what is done is not done again
     python bench/tables.py --table 3 --rows ce+rl "released recipe" --plot results/table3.png
     python bench/tables.py --table 3 --steps 1200       # writes results/table3-1200-steps.md
+    python bench/tables.py --table 3 --seeds 0 1 --demo runs/demo-{seed}  # demos of SEED=0 and SEED=1
     python bench/tables.py --table loss --seeds 0       # L_rl with another bound, norm, weight, KL
     python bench/tables.py --table 4 --num-programs 20  # the demo's actor, critic_test and repair
     python bench/tables.py --table 4 --num-programs 100  # writes results/table4-100-programs.md
     python bench/tables.py --table 5 --seeds 0 1 2      # needs nothing of the demo but the data
     python bench/tables.py --table 5 --pretrain-steps 1000  # writes results/table5-1000-pretraining.md
 
-Reads    --demo: demo.sh's folder. Every row trains `train_rl.py` for the same number of steps and
-         batches from the same warm start, then draws and judges the same number of programs for
-         each test problem.
-Writes   --work/ROW-SEED/ (a run and its programs), and the table: pass@k in percent, its mean over
+Reads    --demo: demo.sh's folder; with {seed} in it one for each seed, whose rows then share a warm
+         start, samples and a critic of their own. Every row trains `train_rl.py` for the same
+         number of steps and batches from the same warm start, then draws and judges the same number
+         of programs for each test problem.
+Writes   --work/ROW-SEED/ (a run and its programs), greedy programs of the warm start beside its
+         samples where rows have that baseline, and the table: pass@k in percent, its mean over
          seeds and 95 % interval (bootstrap over seeds and problems), the difference to the first
          row, paired by problem and seed, and the paper's own numbers (CodeT5-770M, APPS, beam
          search, in Table 4 sampling: to be compared by their order only).
@@ -111,6 +114,11 @@ ON_REQUEST = {"3": {"released recipe": (RELEASED, "-", "-")}}
 
 # --- stages ---------------------------------------------------------------------------------------
 
+def demo_of(args, seed):
+    """demo.sh's folder for a seed: the same for all, unless --demo holds {seed}."""
+    return args.demo.replace("{seed}", str(seed))
+
+
 def stage(script, *flags):
     """Run one of the six scripts; what stops it has been said by it, and stops this one too."""
     done = subprocess.run([sys.executable, os.path.join(ROOT, script), *map(str, flags)])
@@ -188,13 +196,13 @@ def test_problems(args):
 
 def train_actor(args, flags, seed, out):
     """A row of Tables 2 and 3: RL from the demo's warm start; returns (run directory, its cost)."""
-    warm_start, samples = f"{args.demo}/warmstart", [f"{args.demo}/samples_judged.jsonl"]
+    demo = demo_of(args, seed)
+    warm_start, samples = f"{demo}/warmstart", [f"{demo}/samples_judged.jsonl"]
     if args.table == "2" or "greedy" in flags:  # the baselines of offline rows
-        samples.append(judged_programs(TRAIN, warm_start, args.work, 0, "--greedy",
-                                       split="greedy"))
+        samples.append(judged_programs(TRAIN, warm_start, demo, 0, "--greedy", split="greedy"))
     given = [] if args.table == "returns-on-policy" and "--on-policy" in flags else samples
     run = f"{out}/actor"
-    return run, train("train_rl.py", run, "--init", warm_start, "--critic", f"{args.demo}/critic",
+    return run, train("train_rl.py", run, "--init", warm_start, "--critic", f"{demo}/critic",
                       "--problems", TRAIN, *(["--programs", *given] if given else []),
                       "--steps", args.steps or 200, "--batch-size", 32, "--lr", "1e-3",
                       "--warmup", 10, "--save-every", 50, "--seed", seed, *LENGTHS, *flags)
@@ -236,7 +244,7 @@ def run_row(args, row, flags, seed):
     run, cost = None, None
     if flags is not None:
         run, cost = (train_warm_start if args.table == "5" else train_actor)(args, flags, seed, out)
-    judged = judged_programs(test_problems(args), run or f"{args.demo}/warmstart", out, seed,
+    judged = judged_programs(test_problems(args), run or f"{demo_of(args, seed)}/warmstart", out, seed,
                              "--num-programs", args.num_programs, split=f"test-{args.num_programs}")
     return run, cost, judged
 
@@ -297,14 +305,15 @@ def trained_table(rows, found, ks):
 def sampled_rows(args, problems, size):
     """{(row, seed): {problem: its programs}} of Table 4. The plain row has three times as many,
     since a row of critic sampling has at most three rounds."""
-    parts = ["--critic", f"{args.demo}/critic_test", "--repairer", f"{args.demo}/repair"]
     found = {}
     for seed, (row, (flags, *_)) in itertools.product(args.seeds, TABLES["4"].items()):
         if row != "plain" and row not in (args.rows or TABLES["4"]):
             continue
         number = (3 if row == "plain" else 1) * args.num_programs
         name = f"table4-{args.num_programs}-{args.temperature}-{row.replace(' ', '')}-{seed}"
-        path = judged_programs(problems, f"{args.demo}/rl", f"{args.work}/{name}", seed,
+        demo = demo_of(args, seed)
+        parts = ["--critic", f"{demo}/critic_test", "--repairer", f"{demo}/repair"]
+        path = judged_programs(problems, f"{demo}/rl", f"{args.work}/{name}", seed,
                                "--num-programs", number, "--mini-batch", size,
                                "--temperature", args.temperature,
                                *(parts + flags if flags else []), judging=["--n", "1"])
@@ -440,7 +449,7 @@ def parse_args(argv=None):
                    help="of training and sampling")
     p.add_argument("--quick", action="store_true", help="one seed, the first")
     p.add_argument("--rows", nargs="+", help="only these rows; none: all, less those on request")
-    p.add_argument("--demo", default="runs/demo", help="what demo.sh has made")
+    p.add_argument("--demo", default="runs/demo", help="what demo.sh has made; {seed} in it: a demo for each seed")
     p.add_argument("--work", default="runs/tables", help="the rows' runs")
     p.add_argument("--steps", type=whole(1), help="steps of every row's RL (Table 5: of its warm start)"
                    "; none: 200 (1600), as in demo.sh")

@@ -131,7 +131,9 @@ def demo_flags(parse_args, script, task=""):
     """The flags of demo.sh's first command of a script, parsed."""
     with open(os.path.join(ROOT, "demo.sh")) as file:
         line = next(line for line in file if line.startswith(f"$RUN {script} {task}"))
-    return vars(parse_args(shlex.split(line.replace("$L", " ".join(tables.LENGTHS)).replace("$MANY", "256"))[2:]))
+    for name, value in (("$L", "$S " + " ".join(tables.LENGTHS)), ("$S", "--seed 0"), ("$MANY", "256")):
+        line = line.replace(name, value)
+    return vars(parse_args(shlex.split(line)[2:]))
 
 
 def different(flags, others):
@@ -170,6 +172,16 @@ def test_the_row_of_both_losses_is_the_demo_s(commands, tmp_path):
     flags = vars(train_rl.parse_args(commands[-1][1:]))
     assert different(flags, demo_flags(train_rl.parse_args, "train_rl.py")) == {
         "init", "out", "seed", "problems", "critic", "programs", "save_every"}
+
+
+def test_each_seed_has_a_demo_of_its_own(commands, tmp_path):
+    """Catches a run that starts from one seed's warm start and learns from another's programs."""
+    demo = f"{tmp_path}/demo-{{seed}}"
+    args = tables.parse_args(["--table", "2", "--demo", demo, "--work", str(tmp_path)])
+    tables.train_actor(args, ["--returns", "baseline"], 3, str(tmp_path))
+    flags, own = train_rl.parse_args(commands[-1][1:]), f"{tmp_path}/demo-3"
+    assert (flags.init, flags.critic, flags.programs) == (
+        f"{own}/warmstart", f"{own}/critic", [f"{own}/samples_judged.jsonl", f"{own}/greedy_judged.jsonl"])
 
 
 def test_offline_and_on_policy_learn_from_as_many_programs(commands, tmp_path):

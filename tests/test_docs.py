@@ -45,8 +45,10 @@ def documented_commands():
     """Every `python STAGE.py ...`, or with torchrun, of README.md and demo.sh as (stage, arguments)."""
     for name in ("README.md", "demo.sh"):
         text = read(name).replace("\\\n", " ")
+        text = text.replace("${SEED:+-$SEED}", "").replace("${SEED:-0}", "0")  # as if SEED were not set
         variables = (dict(re.findall(r'^([A-Z]+)="?([^"\n]*)"?$', text, re.M))
                      if name == "demo.sh" else {})
+        variables = {key: value.replace("$S", variables["S"]) for key, value in variables.items()}
         for line in text.splitlines():
             match = re.match(r"\s*(?:test .* \|\| )?(?:python|\$RUN|torchrun --nproc-per-node \d+) "
                              r"(\w+)\.py (.*)", line)
