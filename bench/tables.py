@@ -449,7 +449,8 @@ def parse_args(argv=None):
                    help="of training and sampling")
     p.add_argument("--quick", action="store_true", help="one seed, the first")
     p.add_argument("--rows", nargs="+", help="only these rows; none: all, less those on request")
-    p.add_argument("--demo", default="runs/demo", help="what demo.sh has made; {seed} in it: a demo for each seed")
+    p.add_argument("--demo", default="runs/demo",
+                   help="what demo.sh has made; {seed} in it: a demo for each seed")
     p.add_argument("--work", default="runs/tables", help="the rows' runs")
     p.add_argument("--steps", type=whole(1), help="steps of every row's RL (Table 5: of its warm start)"
                    "; none: 200 (1600), as in demo.sh")
