@@ -31,9 +31,12 @@ they come, batches of 4 (so an eighth of the programs in as many steps), and not
 negative branch. The learning rate is that of the other rows.
 
 Table 4: N = --num-programs programs for each test problem, in mini-batches of at most 20. Each row
-is compared with plain sampling twice: with N programs, which are the very ones that its first
-rounds drew, and with as many programs as cost the tokens that all rounds of the row generated for
-that problem (1@ is of those that pass its example tests).
+is compared with plain sampling three times (1@ is of those that pass its example tests):
+  same programs                  N, which are the very ones that its first rounds drew
+  same tokens for each problem   as many as cost the tokens that all rounds of the row generated for
+                                 that problem: most where nothing passed the example tests
+  same tokens in all             the same number for each problem, as plain sampling has it, the
+                                 least that costs at least the row's tokens for all problems
 
 Table 5: what comes before the warm start, which is demo.sh's. All rows of a seed start from the
 same random weights, and all rows of all seeds have the same tokenizer. Where there is pretraining
@@ -334,26 +337,37 @@ def bought_with(tokens, plain):
     return plain[:max(1, int((until <= tokens).sum()))]
 
 
+def spread_evenly(tokens, plain):
+    """How many plain programs for each problem cost at least `tokens` in all; plain: {problem: its
+    programs}."""
+    costs = [sum(len(program.tokens) for program in programs) for programs in zip(*plain.values())]
+    return int(np.searchsorted(np.cumsum(costs), tokens)) + 1
+
+
 def table_4(args):
     """The lines of Table 4, and how many problems it is on."""
     N, size = args.num_programs, min(20, args.num_programs)
     found = sampled_rows(args, test_problems(args), size)
     keys = sorted(found["plain", args.seeds[0]])
+    same = ("same programs", "same tokens for each problem", "same tokens in all")
     head = ["", f"pass@{N}", f"1@{N}", "tokens",
-            *(f"{name} minus plain's, same {same}" for same in ("programs", "tokens")
-              for name in (f"pass@{N}", f"1@{N}")), "paper's pass@200, pass@1000, 1@1000"]
+            *(f"{name} minus plain's, {budget}" for budget in same for name in (f"pass@{N}", f"1@{N}")),
+            "paper's pass@200, pass@1000, 1@1000"]
     lines = []
     for row in dict.fromkeys(row for row, _ in found):
         values, costs = [], []
-        for seed, key in itertools.product(args.seeds, keys):
-            programs, plain = found[row, seed][key], found["plain", seed][key]
+        for seed in args.seeds:
+            programs, plain = found[row, seed], found["plain", seed]
             if row == "plain":
-                programs = plain[:N]
-            costs.append(round(count_tokens(programs)[key]))
-            values.append([solved(programs), solved(plain[:N]),
-                           solved(bought_with(costs[-1], plain))])
-        values = np.array(values).reshape(len(args.seeds), len(keys), 3, 2)
-        differences = [values[:, :, 0, i] - values[:, :, j, i] for j in (1, 2) for i in (0, 1)]
+                programs = {key: plain[key][:N] for key in keys}
+            cost = [round(count_tokens(programs[key])[key]) for key in keys]
+            evenly = spread_evenly(sum(cost), plain)
+            values.append([[solved(programs[key]), solved(plain[key][:N]),
+                            solved(bought_with(tokens, plain[key])), solved(plain[key][:evenly])]
+                           for key, tokens in zip(keys, cost)])
+            costs += cost
+        values = np.array(values)  # (seeds, problems, budgets, pass@N and 1@N)
+        differences = [values[:, :, 0, i] - values[:, :, j, i] for j in (1, 2, 3) for i in (0, 1)]
         lines.append([row, *(interval(values[:, :, 0, i]) for i in (0, 1)),
                       f"{np.mean(costs):.0f}",
                       *("" if row == "plain" else interval(d) for d in differences),

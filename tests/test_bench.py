@@ -98,22 +98,37 @@ def test_plain_programs_are_bought_in_their_order_until_the_tokens_are_spent():
     assert bought(9) == ["10"]
 
 
+def test_plain_programs_are_as_many_for_each_problem_and_cost_no_less():
+    """Catches a budget that is less than the row's, and one that is more than it need be: one
+    program for each of the two problems costs 30 tokens, two cost 50."""
+    plain = {"a": [Program("a", "", tokens=[1] * 10)] * 3, "b": [Program("b", "", tokens=[1] * n)
+                                                                 for n in (20, 10, 10)]}
+    assert [tables.spread_evenly(tokens, plain) for tokens in (29, 30, 31, 50, 51)] == [1, 1, 2, 2, 3]
+
+
 def test_table_4_compares_at_equal_programs_and_at_equal_tokens(tmp_path, monkeypatch):
-    """Catches a gain that is bought with tokens. A row of two programs that cost 35 tokens solves a
-    problem; two plain ones do not, but the third does, and three cost 30."""
-    files = {"plain": write_programs(tmp_path / "plain", judged("a", "ffpfff")),
-             "refine": write_programs(tmp_path / "refine", judged("a", "pp", rounds={
-                 "sampled": {"programs": 2, "tokens": 20}, "refined": {"programs": 1, "tokens": 15}}))}
+    """Catches a gain that is bought with tokens, for one problem or in all. A plain program costs 10
+    tokens, and only the fifth passes. The row's two programs pass and cost 35 tokens for problem a,
+    the price of three plain ones, and 55 for b, that of five; 90 in all buy four or five for each."""
+    def rounds(refined):
+        return {"sampled": {"programs": 2, "tokens": 20}, "refined": {"programs": 2, "tokens": refined}}
+
+    files = {"plain": write_programs(tmp_path / "plain", judged("a", "ffffpf") + judged("b", "ffffpf")),
+             "refine": write_programs(tmp_path / "refine", judged("a", "pp", rounds=rounds(15))
+                                      + judged("b", "pp", rounds=rounds(35)))}
     monkeypatch.setattr(tables, "judged_programs", lambda problems, model, out, *_, **__: files[
         "refine" if "refine" in out else "plain"])
     monkeypatch.setattr(tables, "test_problems", lambda args: None)
+    monkeypatch.setattr(tables, "interval", lambda values: f"{values[0].tolist()}")  # of a and of b
     lines, problems = tables.table_4(tables.parse_args(
         ["--table", "4", "--rows", "plain", "refine", "--seeds", "0", "--num-programs", "2"]))
-    cells = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")[1:]
-             for line in lines[2:]}
-    none, all_ = "0.0 [0.0, 0.0]", "100.0 [100.0, 100.0]"
-    assert problems == 1 and cells["plain"][:3] == [none, none, "20"]
-    assert cells["refine"][:7] == [all_, all_, "35", all_, all_, none, none]
+    _, _, plain, refine = [line.strip("| ").split(" | ") for line in lines]
+    assert problems == 2 and plain[1:4] == ["[0.0, 0.0]", "[0.0, 0.0]", "20"]
+    assert refine[1:4] == ["[1.0, 1.0]", "[1.0, 1.0]", "45"]
+    assert refine[4:10] == [  # pass@2 and 1@2 minus plain's, with the same
+        "[1.0, 1.0]", "[1.0, 1.0]",  # programs
+        "[1.0, 0.0]", "[1.0, 0.0]",  # tokens for each problem
+        "[0.0, 0.0]", "[0.0, 0.0]"]  # tokens in all
 
 
 # --- commands -------------------------------------------------------------------------------------
