@@ -43,14 +43,14 @@ python evaluate.py --problems $TEST --table "warm start=$D/test_warmstart_judged
 echo "$(( SECONDS - started )) seconds in all"
 
 if [ "${1:-}" != critic-sampling ]; then echo "bash demo.sh critic-sampling goes on with Algorithm 1"; exit; fi
-# Four programs of the trained actor for each problem that has a solution: what the next two learn from.
-grep -v '"solutions": \[\]' $TRAIN > $D/solved.jsonl
-$RUN sample.py --model $D/rl --problems $D/solved.jsonl --out $D/rl_samples.jsonl --batch-size $MANY --num-programs 4 --temperature 1.0 $L
-python evaluate.py --problems $D/solved.jsonl --programs $D/rl_samples.jsonl --out $D/rl_samples_judged.jsonl --k 1
+# Four programs of the trained actor for each problem without a solution: what the next two learn from. (Those with one it
+# knows by heart: a model that repairs to their solutions learns nothing from the failed program.)
+$RUN sample.py --model $D/rl --problems $D/unsolved.jsonl --out $D/rl_samples.jsonl --batch-size $MANY --num-programs 4 --temperature 1.0 $L
+python evaluate.py --problems $D/unsolved.jsonl --programs $D/rl_samples.jsonl --out $D/rl_samples_judged.jsonl --k 1
 # Sec. 3.3.4: phi_test, the binary critic that tells failed from passed.
 $RUN train_critic.py --binary --likelihood --init $D/warmstart --problems $TRAIN --programs $D/samples_judged.jsonl $D/rl_samples_judged.jsonl --out $D/critic_test $L --steps 200 --batch-size 32 --lr 3e-4 --warmup 20 --held-out 0.1
-# Eq. (13): the repair model, from a failed program and its error to the ground truth.
-$RUN pretrain_ntp.py --task repair --init $D/rl --problems $TRAIN --programs $D/rl_samples_judged.jsonl --out $D/repair $S --max-source 450 --max-target 256 --steps 300 --batch-size 32 --lr 1e-3 --warmup 10
+# Eq. (13): the repair model, from a failed program and its error to one that passed.
+$RUN pretrain_ntp.py --task repair --init $D/rl --problems $TRAIN --programs $D/samples_judged.jsonl $D/rl_samples_judged.jsonl --out $D/repair $S --max-source 450 --max-target 256 --steps 300 --batch-size 32 --lr 1e-3 --warmup 10
 # Algorithm 1 beside plain sampling, 20 programs for each test problem, and a page that shows it for one.
 $RUN sample.py --model $D/rl --problems $TEST --out $D/plain.jsonl $S --batch-size $MANY --num-programs 20 --temperature 1.0
 $RUN sample.py --model $D/rl --critic $D/critic_test --repairer $D/repair --problems $TEST --out $D/critic_sampling.jsonl $S --batch-size $MANY --num-programs 20 --temperature 1.0 --trace $D/trace.html

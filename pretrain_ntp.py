@@ -7,7 +7,8 @@ taken on:
     msp        Sec. 3.2  span prediction, what NTP is compared with:
                          corrupted window -> masked spans
     warmstart  Eq. (1)   problem statement D -> ground-truth program W
-    repair     Eq. (13)  D, a failed program, its outcome and error -> ground-truth program W
+    repair     Eq. (13)  D, a failed program, its outcome and error -> ground-truth program W, or,
+                         where a problem has none, a program that passed its tests
 
 Reads   --init: a checkpoint directory or hub name of an encoder-decoder (T5, CodeT5) or a
         decoder-only model (GPT-2, Qwen2, ...), or `mini`, which makes a small T5 and trains a
@@ -326,25 +327,28 @@ def make_pairs(args, tokenizer):
                 pairs(files[held], 2 * args.batch_size, 0) if held.any() else [])
 
     problems = read_problems(args.problems)
-    solved = [problem for problem in problems.values() if problem.solutions]
-    if not solved:
-        raise UserError(f"{args.problems}: no problem has solutions; "
-                        f"--task {args.task} learns from solutions")
+    right = {key: list(problem.solutions) for key, problem in problems.items()}
     if args.task == "warmstart":
-        rows = [(problem, None, solution) for problem in solved for solution in problem.solutions]
+        rows = [(problems[key], None, solution) for key in right for solution in right[key]]
+        if not rows:
+            raise UserError(f"{args.problems}: no problem has solutions; "
+                            f"--task warmstart learns from solutions")
     else:
         check_programs(args.programs)
-        failed = [program for path in args.programs for program in read_programs(path, problems)
-                  if program.outcome in ("compile_error", "runtime_error", "failed_test")
-                  and problems[program.key].solutions]
+        programs = [program for path in args.programs for program in read_programs(path, problems)]
+        for program in programs:  # where there is no ground truth, what passed the tests is one
+            if program.outcome == "passed_test" and not problems[program.key].solutions:
+                right[program.key].append(program.code)
+        failed = [program for program in programs if right[program.key]
+                  and program.outcome in ("compile_error", "runtime_error", "failed_test")]
         if not failed:
-            raise UserError(f"{' '.join(args.programs)}: no judged, failed program of a problem "
-                            f"with solutions; run evaluate.py first")
+            raise UserError(f"{' '.join(args.programs)}: no judged, failed program of a problem that "
+                            f"has a solution, or a program that passed; run evaluate.py first")
         rng = np.random.default_rng(args.seed)
         target = (nearest_solution if args.repair_target == "nearest" else
                   lambda code, solutions: solutions[rng.integers(len(solutions))])
         rows = [(problems[program.key], program,
-                 target(program.code, tuple(problems[program.key].solutions))) for program in failed]
+                 target(program.code, tuple(right[program.key]))) for program in failed]
     held = dict(zip(problems, split(len(problems), args.held_out)))
     learned, held_out = [], []
     for problem, program, solution in rows:

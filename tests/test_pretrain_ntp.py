@@ -239,6 +239,25 @@ def test_all_stages_hold_out_the_same_problems(tiny_model, tmp_path):
     assert held[split(100, 0.1)].all() and (held[:50] == split(50, 0.3)).all() and 20 < held.sum() < 40
 
 
+def test_a_program_that_passed_stands_for_a_ground_truth_that_is_missing(tiny_model, tmp_path):
+    """Catches failed programs that are left out because their problem has no solution, ones repaired to
+    a program that failed, too, and a program in the place of a ground truth that is there."""
+    problems = [{**PROBLEMS[0], "problem_id": name, "solutions": solutions} for name, solutions in (
+        ("solved", ["print(1)\n"]), ("unsolved", []), ("hopeless", []))]
+    programs = [{"problem_id": name, "code": code, "outcome": outcome} for name, code, outcome in (
+        ("solved", "print(0 + 2)\n", "failed_test"), ("solved", "print(0 + 1)\n", "passed_test"),
+        ("unsolved", "print(3)\n", "failed_test"), ("unsolved", "print(2)\n", "passed_test"),
+        ("unsolved", "print(3\n", "compile_error"), ("hopeless", "print(4)\n", "failed_test"))]
+    for name, rows in (("problems", problems), ("programs", programs)):
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    args = parse_args(["--task", "repair", "--init", "x", "--problems", str(tmp_path / "problems"), "--out",
+                       "x", "--programs", str(tmp_path / "programs"), "--held-out", "0"])
+    tokenizer, _ = load_model(tiny_model, CPU)
+    pairs, _ = pretrain_ntp.make_pairs(args, tokenizer)
+    assert [decode_program(tokenizer, target) for _, target in pairs(0)] == [
+        "print(1)\n", "print(2)\n", "print(2)\n"]
+
+
 def test_ten_steps_are_five_steps_and_five_more(warmstart, monkeypatch):
     """Catches optimizer, dropout state, data position or running sums lost at a checkpoint:
     the logs are equal to the bit."""
