@@ -342,8 +342,8 @@ def make_pairs(args, tokenizer):
         failed = [program for program in programs if right[program.key]
                   and program.outcome in ("compile_error", "runtime_error", "failed_test")]
         if not failed:
-            raise UserError(f"{' '.join(args.programs)}: no judged, failed program of a problem that "
-                            f"has a solution, or a program that passed; run evaluate.py first")
+            raise UserError(f"{' '.join(args.programs)}: no judged, failed program of a problem with a "
+                            f"solution or a program that passed; run evaluate.py first")
         rng = np.random.default_rng(args.seed)
         target = (nearest_solution if args.repair_target == "nearest" else
                   lambda code, solutions: solutions[rng.integers(len(solutions))])
