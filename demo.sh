@@ -43,8 +43,8 @@ python evaluate.py --problems $TEST --table "warm start=$D/test_warmstart_judged
 echo "$(( SECONDS - started )) seconds in all"
 
 if [ "${1:-}" != critic-sampling ]; then echo "bash demo.sh critic-sampling goes on with Algorithm 1"; exit; fi
-# Four programs of the trained actor for each problem without a solution: what the next two learn from. (Those with one it
-# knows by heart: a model that repairs to their solutions learns nothing from the failed program.)
+# Four programs of the trained actor for each problem without a solution: what the next two learn from. (The solutions of the
+# others it knows by heart: a model that repairs to these need not read the failed program.)
 $RUN sample.py --model $D/rl --problems $D/unsolved.jsonl --out $D/rl_samples.jsonl --batch-size $MANY --num-programs 4 --temperature 1.0 $L
 python evaluate.py --problems $D/unsolved.jsonl --programs $D/rl_samples.jsonl --out $D/rl_samples_judged.jsonl --k 1
 # Sec. 3.3.4: phi_test, the binary critic that tells failed from passed.

@@ -109,7 +109,7 @@ def test_plain_programs_are_as_many_for_each_problem_and_cost_no_less():
 def test_table_4_compares_at_equal_programs_and_at_equal_tokens(tmp_path, monkeypatch):
     """Catches a gain that is bought with tokens, for one problem or in all. A plain program costs 10
     tokens, and only the fifth passes. The row's two programs pass and cost 35 tokens for problem a,
-    the price of three plain ones, and 55 for b, that of five; 90 in all buy four or five for each."""
+    the price of three plain ones, and 55 for b, that of five; 90 in all take five for each."""
     def rounds(refined):
         return {"sampled": {"programs": 2, "tokens": 20}, "refined": {"programs": 2, "tokens": refined}}
 
