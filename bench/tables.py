@@ -5,6 +5,7 @@ of L_rl one at a time, and offline against on-policy, on mini-APPS, over seeds.
     python bench/tables.py --table 3 --seeds 0 1 2              # writes results/table3.md
     python bench/tables.py --table 3 --seeds 0 --rows ce ce+rl  # what is done is not done again
     python bench/tables.py --table 3 --rows ce+rl "released recipe" --plot results/table3.png
+    python bench/tables.py --table 3 --rounds 2         # two rounds of RL, as in demo.sh
     python bench/tables.py --table 3 --steps 1200       # writes results/table3-1200-steps.md
     python bench/tables.py --table 3 --seeds 0 1 --demo runs/demo-{seed}  # demos of SEED=0 and SEED=1
     python bench/tables.py --table loss --seeds 0       # L_rl with another bound, norm, weight, KL
@@ -16,7 +17,8 @@ of L_rl one at a time, and offline against on-policy, on mini-APPS, over seeds.
 Reads    --demo: demo.sh's folder; with {seed} in it one for each seed, whose rows then share a warm
          start, samples and a critic of their own. Every row trains `train_rl.py` for the same
          number of steps and batches from the same warm start, then draws and judges the same number
-         of programs for each test problem.
+         of programs for each test problem. --rounds 2: each row that learns from programs then writes
+         some of its own, as demo.sh does, and all rows are trained for as many steps again.
 Writes   --work/ROW-SEED/ (a run and its programs), greedy programs of the warm start beside its
          samples where rows have that baseline, and the table: pass@k in percent, its mean over
          seeds and 95 % interval (bootstrap over seeds and problems), the difference to the first
@@ -70,7 +72,9 @@ TRAIN = os.path.join(DATA, "train.jsonl")
 # --- the rows -------------------------------------------------------------------------------------
 
 LENGTHS = ["--max-source", "320", "--max-target", "256"]
+CE = ["--objective", "ce"]
 DEMO_LOSS = ["--returns", "critic", "--bound", "positive"]  # of demo.sh's L_rl
+ROUND_PROGRAMS = ["--num-programs", "2", "--temperature", "1.0"]  # of demo.sh's second round
 PRETRAIN_STEPS = 100  # of demo.sh
 # in five rounds nearly as many programs as demo.sh's samples, 4,028, of the actor as it is then
 ROUNDS = ["--on-policy", "--round-steps", "40", "--save-every", "40"]
@@ -87,7 +91,7 @@ TABLES = {
           "C baseline + decay": (["--returns", "decay"], "1.64", "2.58"),
           "D baseline + critic": (["--returns", "baseline+critic"], "2.20", "3.10")},
     "3": {"warm start": (None, "2.00", "2.90"),
-          "ce": (["--objective", "ce"], "1.50", "2.26"),
+          "ce": (CE, "1.50", "2.26"),
           "ce+samples": (["--objective", "ce+samples", "--returns", "critic"], "1.76", "2.66"),
           "rl": (["--objective", "rl", *DEMO_LOSS], "1.64", "2.56"),
           "ce+rl": (["--objective", "ce+rl", *DEMO_LOSS], "2.20", "3.10")},
@@ -170,7 +174,12 @@ def table_name(args):
     programs = f"-{args.num_programs}-programs" if args.num_programs != usual else ""
     problems = f"-{args.num_problems}-problems" if args.num_problems else ""
     name = f"table{args.table}" if args.table.isdigit() else args.table
-    return name + with_steps(args) + programs + problems
+    return name + with_rounds(args) + with_steps(args) + programs + problems
+
+
+def with_rounds(args):
+    """What of a name says how many rounds of RL, where there is more than one."""
+    return f"-{args.rounds}-rounds" if args.rounds > 1 else ""
 
 
 def with_steps(args, pretrained=True):
@@ -198,17 +207,24 @@ def test_problems(args):
 # --- Tables 2, 3, 5 and offline against on-policy: rows that are trained --------------------------
 
 def train_actor(args, flags, seed, out):
-    """A row of Tables 2 and 3: RL from the demo's warm start; returns (run directory, its cost)."""
+    """A row of Tables 2 and 3: RL from the demo's warm start, in --rounds; returns (the last run
+    directory, the cost of all)."""
     demo = demo_of(args, seed)
-    warm_start, samples = f"{demo}/warmstart", [f"{demo}/samples_judged.jsonl"]
+    model, samples, costs = f"{demo}/warmstart", [f"{demo}/samples_judged.jsonl"], []
     if args.table == "2" or "greedy" in flags:  # the baselines of offline rows
-        samples.append(judged_programs(TRAIN, warm_start, demo, 0, "--greedy", split="greedy"))
-    given = [] if args.table == "returns-on-policy" and "--on-policy" in flags else samples
-    run = f"{out}/actor"
-    return run, train("train_rl.py", run, "--init", warm_start, "--critic", f"{demo}/critic",
-                      "--problems", TRAIN, *(["--programs", *given] if given else []),
-                      "--steps", args.steps or 200, "--batch-size", 32, "--lr", "1e-3",
-                      "--warmup", 10, "--save-every", 50, "--seed", seed, *LENGTHS, *flags)
+        samples.append(judged_programs(TRAIN, model, demo, 0, "--greedy", split="greedy"))
+    for turn in range(1, args.rounds + 1):
+        if turn > 1 and flags != CE:
+            samples.append(judged_programs(f"{demo}/unsolved.jsonl", model, out, seed, *ROUND_PROGRAMS,
+                                           split=f"round-{turn}"))
+        given = [] if args.table == "returns-on-policy" and "--on-policy" in flags else samples
+        run = f"{out}/actor" + (f"-{turn}" if turn > 1 else "")
+        costs.append(train("train_rl.py", run, "--init", model, "--critic", f"{demo}/critic",
+                           "--problems", TRAIN, *(["--programs", *given] if given else []),
+                           "--steps", args.steps or 200, "--batch-size", 32, "--lr", "1e-3",
+                           "--warmup", 10, "--save-every", 50, "--seed", seed, *LENGTHS, *flags))
+        model = run
+    return run, np.sum(costs, axis=0).tolist()
 
 
 def train_warm_start(args, tasks, seed, out):
@@ -248,7 +264,8 @@ def run_row(args, row, flags, seed):
     if flags is not None:
         run, cost = (train_warm_start if args.table == "5" else train_actor)(args, flags, seed, out)
     judged = judged_programs(test_problems(args), run or f"{demo_of(args, seed)}/warmstart", out, seed,
-                             "--num-programs", args.num_programs, split=f"test-{args.num_programs}")
+                             "--num-programs", args.num_programs,
+                             split=f"test-{args.num_programs}" + (with_rounds(args) if run else ""))
     return run, cost, judged
 
 
@@ -466,8 +483,9 @@ def parse_args(argv=None):
     p.add_argument("--demo", default="runs/demo",
                    help="what demo.sh has made; {seed} in it: a demo for each seed")
     p.add_argument("--work", default="runs/tables", help="the rows' runs")
-    p.add_argument("--steps", type=whole(1), help="steps of every row's RL (Table 5: of its warm start)"
-                   "; none: 200 (1600), as in demo.sh")
+    p.add_argument("--rounds", type=whole(1), default=1, help="rounds of RL in Table 3 (demo.sh has two)")
+    p.add_argument("--steps", type=whole(1), help="steps of every row's RL (Table 5: of its warm start),"
+                   " in each round; none: 200 (1600), as in demo.sh")
     p.add_argument("--pretrain-steps", type=whole(1), default=PRETRAIN_STEPS,
                    help="steps of Table 5's pretraining in all, as in demo.sh")
     p.add_argument("--num-programs", type=whole(1), default=10, help="programs for each test problem")
@@ -482,6 +500,8 @@ def parse_args(argv=None):
     if unknown:
         p.error(f"no row {unknown[0]!r} in table {args.table}; its rows: "
                 f"{', '.join(map(repr, rows))}")
+    if args.rounds > 1 and (args.table != "3" or "released recipe" in (args.rows or [])):
+        p.error("--rounds: only for the rows of Table 3 that need no greedy programs")
     if args.pretrain_steps % 2:
         p.error(f"--pretrain-steps {args.pretrain_steps}: must be even, msp + ntp halves it")
     if args.plot and os.path.splitext(args.plot)[1] not in (".png", ".pdf", ".svg"):
@@ -500,7 +520,8 @@ def known_rows(table):
 def write_table(args, lines, problems):
     """results/tableT.md; the lines are printed too."""
     title = (f"Table {args.table}, {len(args.seeds)} seeds, {args.num_programs} programs for each "
-             f"of {problems} test problems" + (f", {args.steps} steps" if args.steps else ""))
+             f"of {problems} test problems" + (f", {args.steps} steps" if args.steps else "")
+             + (f", {args.rounds} rounds" if args.rounds > 1 else ""))
     if args.table == "4":
         title += f", temperature {args.temperature}"
     if args.table == "5":

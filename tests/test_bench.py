@@ -142,10 +142,10 @@ def commands(monkeypatch):
     return found
 
 
-def demo_flags(parse_args, script, task=""):
-    """The flags of demo.sh's first command of a script, parsed."""
+def demo_flags(parse_args, script, task="", number=0):
+    """The flags of demo.sh's first command of a script, or of that with another number, parsed."""
     with open(os.path.join(ROOT, "demo.sh")) as file:
-        line = next(line for line in file if line.startswith(f"$RUN {script} {task}"))
+        line = [line for line in file if line.startswith(f"$RUN {script} {task}")][number]
     for name, value in (("$L", "$S " + " ".join(tables.LENGTHS)), ("$S", "--seed 0"), ("$MANY", "256")):
         line = line.replace(name, value)
     return vars(parse_args(shlex.split(line)[2:]))
@@ -187,6 +187,28 @@ def test_the_row_of_both_losses_is_the_demo_s(commands, tmp_path):
     flags = vars(train_rl.parse_args(commands[-1][1:]))
     assert different(flags, demo_flags(train_rl.parse_args, "train_rl.py")) == {
         "init", "out", "seed", "problems", "critic", "programs", "save_every"}
+
+
+def test_two_rounds_are_the_demo_s(commands, tmp_path):
+    """Catches a second round from the warm start, of other programs than demo.sh's, or for L_ce alone,
+    which takes none."""
+    args = tables.parse_args(["--table", "3", "--rounds", "2", "--work", str(tmp_path)])
+    run, cost = tables.train_actor(args, tables.TABLES["3"]["ce+rl"][0], 3, str(tmp_path))
+    scripts = [script for script, *_ in commands]
+    assert scripts == ["train_rl.py", "sample.py", "evaluate.py", "train_rl.py"] and cost == [2.0, 4]
+    first, sampled, judged, second = [words[1:] for words in commands]
+    first, second = vars(train_rl.parse_args(first)), vars(train_rl.parse_args(second))
+    sampled = vars(sample.parse_args(sampled))
+    assert first["out"] == sampled["model"] == second["init"] and second["out"] == run
+    assert second["programs"] == first["programs"] + [judged[judged.index("--out") + 1]]
+    assert different(second, demo_flags(train_rl.parse_args, "train_rl.py", number=1)) == {
+        "init", "out", "seed", "problems", "critic", "programs", "save_every"}
+    assert different(sampled, demo_flags(sample.parse_args, "sample.py", number=1)) <= {
+        "model", "out", "seed", "problems", "batch_size"}
+    commands.clear()
+    tables.train_actor(args, tables.TABLES["3"]["ce"][0], 3, str(tmp_path))
+    assert [script for script, *_ in commands] == ["train_rl.py", "train_rl.py"]
+    assert tables.table_name(args) == "table3-2-rounds"
 
 
 def test_each_seed_has_a_demo_of_its_own(commands, tmp_path):
@@ -274,6 +296,8 @@ def test_an_offline_row_against_the_greedy_baseline_gets_greedy_programs(command
     (["--table", "3", "--rows", "nope"], "no row 'nope' in table 3; its rows: 'warm start', 'ce'"),
     (["--table", "4", "--plot", "x.png"], "evaluate.py"),
     (["--table", "5", "--plot", "x.jpg"], ".png"),
+    (["--table", "2", "--rounds", "2"], "only for the rows of Table 3"),
+    (["--table", "3", "--rounds", "2", "--rows", "released recipe"], "greedy"),
     (["--table", "5", "--pretrain-steps", "3"], "must be even")])
 def test_bad_flags_are_one_sentence_and_exit_status_2(words, said):
     """Catches a traceback, and hours of work before the complaint."""
