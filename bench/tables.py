@@ -208,7 +208,7 @@ def test_problems(args):
 
 def train_actor(args, flags, seed, out):
     """A row of Tables 2 and 3: RL from the demo's warm start, in --rounds; returns (the last run
-    directory, the cost of all)."""
+    directory, what training all of them cost)."""
     demo = demo_of(args, seed)
     model, samples, costs = f"{demo}/warmstart", [f"{demo}/samples_judged.jsonl"], []
     if args.table == "2" or "greedy" in flags:  # the baselines of offline rows

@@ -249,14 +249,17 @@ def test_the_rows_of_the_loss_differ_in_the_flag_that_names_them(commands, tmp_p
 
 def test_rows_of_other_steps_have_other_folders(monkeypatch):
     """Catches a row of 1,200 steps that goes on from a run of 300, whose rate has fallen to 0, and one
-    that takes that run's programs for its own."""
+    that takes that run's programs for its own. A second round goes on from the first, in its folder:
+    there its programs have another name."""
     folders = []
     monkeypatch.setattr(tables, "test_problems", lambda args: None)
     monkeypatch.setattr(tables, "train_actor", lambda args, flags, seed, out: (out, [0, 0]))
-    monkeypatch.setattr(tables, "judged_programs", lambda problems, run, out, *_, **__: folders.append((run, out)))
-    for more in ([], ["--steps", "1200"]):
+    monkeypatch.setattr(tables, "judged_programs", lambda problems, run, out, *_, split: folders.append((run, out, split)))
+    for more in ([], ["--steps", "1200"], ["--rounds", "2"]):
         tables.run_row(tables.parse_args(["--table", "3", *more]), "ce+rl", [], 0)
-    assert folders == [("runs/tables/ce+rl-0",) * 2, ("runs/tables/ce+rl-1200-steps-0",) * 2]
+    assert folders == [("runs/tables/ce+rl-0",) * 2 + ("test-10",),
+                       ("runs/tables/ce+rl-1200-steps-0",) * 2 + ("test-10",),
+                       ("runs/tables/ce+rl-0",) * 2 + ("test-10-2-rounds",)]
     monkeypatch.setattr(tables, "train_warm_start", lambda args, tasks, seed, out: (out, [0, 0]))
     assert tables.table_name(tables.parse_args(["--table", "3", "--pretrain-steps", "1000"])) == "table3"
     assert tables.table_name(tables.parse_args(["--table", "3", "--num-programs", "5"])) == "table3-5-programs"
