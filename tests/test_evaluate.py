@@ -340,6 +340,8 @@ def test_without_matplotlib_one_line_says_so(tmp_path, monkeypatch, capsys):
     ({"--plot": "picture"}, ".png, .pdf or .svg"),
     ({"--out": None}, "give either"),
     ({"--table": "a=j.jsonl"}, "give either"),
+    ({"--table": "a=good.jsonl", "--programs": None}, "give either"),
+    ({"--table": "a=good.jsonl", "--out": None}, "give either"),
     ({"--out": None, "--programs": None, "--table": "j.jsonl"}, "write NAME=FILE"),
     ({"--out": None, "--programs": None, "--table": "a=s.jsonl"}, "no judged programs"),
     ({"--out": None, "--programs": None, "--table": ["a=good.jsonl", "a=s.jsonl"]}, "each NAME once"),

@@ -271,6 +271,10 @@ def test_the_stages_feed_each_other(work, tiny_models, tmp_path, layout, monkeyp
                   "--programs", "judged.jsonl", "--out", "x"], "not a critic"),
     ("train_rl", ["--init", "tiny", "--problems", "p.jsonl", "--programs", "judged.jsonl",
                   "--out", "x"], "--critic"),
+    ("train_rl", ["--init", "tiny", "--problems", "p.jsonl", "--programs", "alone.jsonl", "--returns",
+                  "baseline", "--baseline", "group", "--out", "x"], "another --bound or --baseline"),
+    ("pretrain_ntp", ["--task", "warmstart", "--init", "tiny", "--problems", "p.jsonl", "--programs",
+                      "judged.jsonl", "--out", "x"], "learns from no --programs"),
     ("pretrain_ntp", ["--task", "ntp", "--init", "bert", "--out", "x"], "language model"),
     ("pretrain_ntp", ["--task", "ntp", "--init", "tiny", "--corpus", "empty", "--out", "x"],
      "no Python files"),
@@ -338,6 +342,8 @@ def test_bad_input_gets_one_sentence_and_exit_status_2(work, name, words, says, 
     (work / "stranger.jsonl").write_text('{"problem_id": "who", "code": ""}\n')
     (work / "foreign.jsonl").write_text(json.dumps(
         {"problem_id": 1, "code": "print(1)", "tokens": [5, 1], "outcome": "passed_test"}) + "\n")
+    (work / "alone.jsonl").write_text(
+        '{"problem_id": 1, "code": "print(1)", "outcome": "passed_test"}\n')  # its own group's mean
     (work / "beyond.jsonl").write_text("".join(json.dumps(
         {"problem_id": 1, "code": "", "tokens": ids, "outcome": "failed_test"}) + "\n"
         for ids in ([1], [999, 1])))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import transformers
 
 import pretrain_ntp
 import sample
@@ -82,8 +83,8 @@ def test_prompts_as_the_docstring_shows_them():
     assert build_prompt(stdin, failed) == (
         "\nQUESTION:\nPrint n + 1.\n\nUse Standard Input format\n"
         "ERROR TYPE: runtime_error (NameError)\nBUGGY PROGRAM:\nprint(n)\nANSWER:\n")
-    assert "\nERROR TYPE: compile_error\n" in build_prompt(
-        stdin, Program(1, "(", outcome="compile_error"))
+    indented = build_prompt(stdin, Program(1, "  print(n)\n", outcome="compile_error"))
+    assert "\nERROR TYPE: compile_error\nBUGGY PROGRAM:\n  print(n)\nANSWER:\n" in indented
 
 
 def test_a_long_statement_loses_its_end_and_never_the_tail_of_the_prompt(tiny_model):
@@ -185,6 +186,18 @@ def test_a_model_with_too_few_positions_is_refused_before_any_work(tiny_models, 
                      "--out", str(tmp_path / "s.jsonl")])
 
 
+def test_an_encoder_decoder_that_counts_positions_is_refused(tiny_models, tmp_path):
+    """Catches a BART, whose decoder would count the padding before a seed, and has no position 100."""
+    tokenizer, _ = load_model(tiny_models["T5"], CPU)
+    transformers.BartForConditionalGeneration(transformers.BartConfig(
+        vocab_size=len(tokenizer), d_model=16, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=16,
+        decoder_ffn_dim=16, encoder_attention_heads=2, decoder_attention_heads=2,
+        max_position_embeddings=64)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="counts positions"):
+        load_model(str(tmp_path), CPU, 32)
+
+
 def test_the_loss_is_the_mean_over_real_tokens():
     """Three real tokens with log-probabilities -1, -2, -6: the loss is 3,
     whatever stands at padding."""
@@ -280,7 +293,7 @@ def test_a_checkpoint_knows_the_flags_of_its_run(warmstart, tmp_path):
     state = torch.load(tmp_path / "run" / "step-000005" / "state.pt", weights_only=True)
     flags = json.loads((tmp_path / "run" / "config.json").read_text())
     flags.pop("versions")
-    assert list(flags.pop("inputs")) == [flags["problems"]]
+    assert list(flags.pop("inputs")) == [flags["problems"], flags["init"] + "/model.safetensors"]
     assert state["step"] == 5 and state["config"] == flags and len(state["random"]) == 1
 
 
@@ -360,6 +373,17 @@ def test_a_changed_input_stops_what_it_would_be_mixed_into(warmstart, tmp_path):
     path.write_text(path.read_text().replace("Print", "Write", 1))
     with pytest.raises(UserError, match="what stands in .*problems.jsonl was something else"):
         warmstart("run", 10)
+
+
+def test_a_start_that_was_trained_anew_is_another_start(warmstart, tmp_path):
+    """Catches a stage that finds nothing to do when those before it were run again with other flags: the
+    new checkpoint has the old one's name."""
+    warmstart("first", 5)
+    warmstart("second", 5, "--init", str(tmp_path / "first"))
+    shutil.rmtree(tmp_path / "first")
+    warmstart("first", 5, "--lr", "0.5")
+    with pytest.raises(UserError, match="what stands in .*first/step-000005/model.safetensors was something"):
+        warmstart("second", 10, "--init", str(tmp_path / "first"))
 
 
 def test_a_later_checkpoint_of_the_start_is_another_start(warmstart, tmp_path):

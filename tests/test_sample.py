@@ -400,6 +400,7 @@ def test_without_example_tests_a_problem_is_sampled_plainly(algorithm):
     programs, asked = algorithm([["a", "b"]], {}, {}, 3, example_tests=None)
     assert [W.source for W in programs] == ["sampled"] * 3 and len(asked) == 1
     assert programs[0].extra["critic_sampling"] == "no example tests"
+    assert programs[0].extra["rounds"]["sampled"]["passed"] is None  # not 0: none was tested
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -73,6 +73,8 @@ def test_a_line_of_apps_on_the_hub_is_a_problem(tmp_path):
     ('{"problem_id": 2, "question": "q", "starter_code": 5}', '"starter_code" must be str'),
     ('{"problem_id": 2, "question": "q", "difficulty": 3}', '"difficulty" must be str'),
     ('{"problem_id": 2, "question": "q", "test_code": 5}', '"test_code" must be str'),
+    ('{"problem_id": 2, "question": "q", "test_code": "def check(:", "entry_point": "f"}', "test_code is not Python"),
+    ('{"problem_id": 2, "question": "q", "test_code": "assert f(1) == 2"}', 'as "entry_point"'),
     ('{"problem_id": 2, "question": "q", "entry_point": 5}', '"entry_point" must be str'),
     ('{"problem_id": 2, "question": "q", "input_output": [5]}', '"input_output" must be dict | None and is list'),
     ('{"problem_id": 2, "question": "q", "input_output": {"inputs": ["1"], "outputs": [null]}}', "lists of lines"),

@@ -165,8 +165,8 @@ def test_auc_and_calibration_by_hand():
 
 
 def test_the_binary_critic_knows_failed_and_passed_alone_and_shows_its_values(tiny_model, tmp_path, capsys):
-    """Catches errors that stay classes of their own with --binary, or count as passed; and a page whose
-    marks are wrong way round."""
+    """Catches errors that stay classes of their own with --binary, or count as passed; a precision of 0.000
+    where there was nothing to be precise about; and a page whose marks are wrong way round."""
     rows = [{"problem_id": i, "question": "?", "solutions": []} for i in range(20)]
     (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     outcomes = ["compile_error", "runtime_error", "failed_test", "passed_test"]
@@ -175,8 +175,9 @@ def test_the_binary_critic_knows_failed_and_passed_alone_and_shows_its_values(ti
         for i in range(20) for outcome in outcomes))
     words = ["--problems", str(tmp_path / "p.jsonl"), "--programs", str(tmp_path / "j.jsonl")]
     main(["--init", tiny_model, *words, "--out", str(tmp_path / "c"), "--steps", "1", "--binary"])
-    assert re.search(r"compile_error 0, runtime_error 0, failed_test (\d+), passed_test \d+",
-                     capsys.readouterr().out)
+    said = capsys.readouterr().out
+    assert re.search(r"compile_error 0, runtime_error 0, failed_test (\d+), passed_test \d+", said)
+    assert re.search(r"^compile_error +- +- ", said, re.MULTILINE) and "value of the last token" in said
     confusion = json.loads((tmp_path / "c" / "report.json").read_text())["confusion"]
     assert [sum(row) > 0 for row in confusion] == [False, False, True, True]
     assert sum(confusion[2]) == 3 * sum(confusion[3])
