@@ -34,7 +34,8 @@ $RUN train_critic.py --likelihood --init $D/warmstart --problems $TRAIN --progra
 # Eq. (14): the actor learns from the unit tests, L_ce on the solutions + L_rl on its own programs.
 $RUN train_rl.py --init $D/warmstart --critic $D/critic --problems $TRAIN --programs $D/samples_judged.jsonl --out $D/rl-1 $L --steps 200 --batch-size 32 --lr 1e-3 --warmup 10 --save-every 100 --returns critic --bound positive
 # A second round: it solves more of these problems now, and learns from two new programs for each, too.
-$RUN sample.py --model $D/rl-1 --problems $D/unsolved.jsonl --out $D/rl-1_samples.jsonl --batch-size $MANY --num-programs 2 --temperature 1.0 $L
+# (From another seed: the same random numbers would lead a third of the time to the program that it has already.)
+$RUN sample.py --model $D/rl-1 --problems $D/unsolved.jsonl --out $D/rl-1_samples.jsonl --batch-size $MANY --num-programs 2 --temperature 1.0 $L --seed 1${SEED:-0}
 python evaluate.py --problems $D/unsolved.jsonl --programs $D/rl-1_samples.jsonl --out $D/rl-1_samples_judged.jsonl
 $RUN train_rl.py --init $D/rl-1 --critic $D/critic --problems $TRAIN --programs $D/samples_judged.jsonl $D/rl-1_samples_judged.jsonl --out $D/rl $L --steps 200 --batch-size 32 --lr 1e-3 --warmup 10 --save-every 100 --returns critic --bound positive
 # The test problems: ten programs each, before and after.
@@ -49,7 +50,7 @@ echo "$(( SECONDS - started )) seconds in all"
 if [ "${1:-}" != critic-sampling ]; then echo "bash demo.sh critic-sampling goes on with Algorithm 1"; exit; fi
 # Four programs of the trained actor for each problem without a solution: what the next two learn from. (The solutions of the
 # others it knows by heart: a model that repairs to these need not read the failed program.)
-$RUN sample.py --model $D/rl --problems $D/unsolved.jsonl --out $D/rl_samples.jsonl --batch-size $MANY --num-programs 4 --temperature 1.0 $L
+$RUN sample.py --model $D/rl --problems $D/unsolved.jsonl --out $D/rl_samples.jsonl --batch-size $MANY --num-programs 4 --temperature 1.0 $L --seed 2${SEED:-0}
 python evaluate.py --problems $D/unsolved.jsonl --programs $D/rl_samples.jsonl --out $D/rl_samples_judged.jsonl --k 1
 # Sec. 3.3.4: phi_test, the binary critic that tells failed from passed.
 $RUN train_critic.py --binary --likelihood --init $D/warmstart --problems $TRAIN --programs $D/samples_judged.jsonl $D/rl_samples_judged.jsonl --out $D/critic_test $L --steps 200 --batch-size 32 --lr 3e-4 --warmup 20 --held-out 0.1

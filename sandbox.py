@@ -42,11 +42,13 @@ size, open files, processes. What is left of a test is killed, detached or not. 
 empty. Nothing gains privileges. Where the kernel allows it (a line at start-up says what holds) a
 test sees and signals no process but its own and has no network (namespaces); writes only to its
 scratch directory and reads only that, the system's and Python's directories (landlock); cannot
-make uncounted memory, trace, change limits or priorities of others, or open sockets (seccomp).
+trace, change a priority or the limits of others, or open sockets but pairs of them, and has no call
+that makes memory which is not counted (seccomp).
 
-Not covered: a hole in the kernel; timing and other side channels; `test_code` is trusted, and a
-helper that it calls is the program's own, unless the tests define it. Memory that a program's
-processes share counts once for each. Without
+Not covered: a hole in the kernel; timing and other side channels, such as the numbers of processes
+and files that a program before has used up; `test_code` is trusted, and a helper that it calls is
+the program's own, unless the tests define it. What the kernel holds of bytes on their way through
+pipes and sockets is not counted, and memory that processes share counts once for each. Without
 namespaces a test can signal processes of its user (not with landlock 6), change the modes and times
 of that user's files (with them, before Linux 5.12), and fill a disk. Without landlock it can read
 and write what its user can: that is the caller; "nobody" where the caller is root and nobody can
@@ -58,8 +60,9 @@ Rules that are not obvious: unseeded `random` starts from the same state in each
 values are judged as plain data: tuples are lists, a numpy scalar is its number, a view of a dict's
 keys is a set, a dict's keys are text where JSON made them text, nan answers nan, 1 == True == 1.0;
 all else (a generator, range, array, instance) equals nothing: failed_test. In `test_code`, a name
-that neither Python nor PREAMBLE has is the program's function; a test that needs an instance of the
-program's own class fails (MBPP 367, 601 and 927).
+that neither Python nor PREAMBLE has is the program's function. It gets copies, so that a test sees
+no change in its arguments; a test that needs an instance of the program's own class fails (MBPP
+367, 601 and 927). A program has a `__file__`, but no such file is there to open.
 """
 import argparse
 import ast
@@ -343,7 +346,7 @@ def _check_test_code(where, problem):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of its escapes, say
-                ast.parse(problem.test_code)
+                compile(problem.test_code, "test_code", "exec")
         except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
             raise UserError(f"{where}: test_code is not Python ({error}); mend or delete the "
                             "line") from None
@@ -400,7 +403,7 @@ def read_programs(path, problems=None):
             raise UserError(f"{where}: \"tokens\" must be a list of token ids; mend the line")
         try:
             program.cost  # an error here, not after a day of judging
-        except (AttributeError, KeyError, TypeError, ZeroDivisionError):
+        except (AttributeError, KeyError, TypeError, ArithmeticError):
             raise UserError(f"{where}: \"rounds\" is not as sample.py writes it; take it out of the "
                             "line") from None
         if program.outcome not in (None, JUDGE_ERROR, *(outcome.label for outcome in Outcome)):
@@ -485,9 +488,12 @@ def open_to_continue(path):
     if not ours:
         raise UserError(f"{path}: its last line has no line break and is not the beginning of a "
                         "record; add one, or choose another --out")
+    lines = data[:whole].splitlines()
+    if not all(map(bytes.strip, lines)):
+        raise UserError(f"{path}: a line in it is blank; delete it, or choose another --out")
     file.truncate(whole)
     file.seek(0, os.SEEK_END)
-    return file, data[:whole].count(b"\n")
+    return file, len(lines)
 
 
 def in_parts(path, starts, write):
@@ -557,7 +563,9 @@ def compare_output(expected, got, mode="strict"):
 
 def as_text(lines):
     """What a test has for a stream: a string, or a list of lines."""
-    return "\n".join(map(str, lines)) if isinstance(lines, list) else str(lines)
+    if isinstance(lines, list):
+        return "\n".join(str(line).removesuffix("\n") for line in lines)
+    return str(lines)
 
 
 def _same_token(expected, got):
@@ -660,6 +668,7 @@ def _apps_output(expected, got):
 PLAIN_TYPES = {kind.__name__: kind for kind in (bool, int, float, complex, str, bytes,
                                                 list, tuple, set, frozenset, dict)}
 KEYS = type({}.keys())
+RECURSION = 4000  # frames: lists in lists, as deep as JSON takes them, are packed and unpacked in half
 
 
 class NotPlain(Exception):
@@ -752,8 +761,9 @@ FORK = ctypes.PyDLL(None).fork  # os.fork() without the hooks of `random`, which
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 M_ARENA_MAX = -8
 # The system calls refused to candidates, as numbers on (x86_64, aarch64). They make memory that no
-# limit counts; reach into other processes, their priority included; outlive a process in the
-# kernel; or make namespaces, in which one is root again.
+# limit counts; reach into other processes, their priority included, or by a socket's path, which is
+# in no namespace; outlive a process in the kernel; take a share of the cores for each session; or
+# make namespaces, in which one is root again.
 DENIED = {"memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29, 194),
           "msgget": (68, 186), "semget": (64, 190), "mq_open": (240, 180), "ptrace": (101, 117),
           "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
@@ -761,10 +771,11 @@ DENIED = {"memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29,
           "sched_setparam": (142, 118), "sched_setscheduler": (144, 119),
           "sched_setattr": (314, 274), "keyctl": (250, 219), "add_key": (248, 217),
           "request_key": (249, 218), "io_uring_setup": (425, 425), "userfaultfd": (323, 282),
-          "bpf": (321, 280), "perf_event_open": (298, 241), "unshare": (272, 97)}
-# By machine: which of the two numbers; how seccomp calls it; socket, clone, prlimit64 and mmap.
-MACHINES = {"x86_64": (0, 0xC000003E, 41, 56, 302, 9),
-            "aarch64": (1, 0xC00000B7, 198, 220, 261, 222)}
+          "bpf": (321, 280), "perf_event_open": (298, 241), "unshare": (272, 97),
+          "vmsplice": (278, 75), "socket": (41, 198), "setsid": (112, 157)}
+# By machine: which of the two numbers; how seccomp calls it; socketpair, clone, prlimit64 and mmap.
+MACHINES = {"x86_64": (0, 0xC000003E, 53, 56, 302, 9),
+            "aarch64": (1, 0xC00000B7, 199, 220, 261, 222)}
 
 
 def libc(name, *arguments):
@@ -860,7 +871,7 @@ def restrict_calls():
 
     A step is (what to do, steps to skip if so, steps to skip if not, value).
     """
-    (column, architecture, socket_call, clone_call, prlimit_call,
+    (column, architecture, socketpair_call, clone_call, prlimit_call,
      mmap_call) = MACHINES[os.uname().machine]
     load, if_equal, if_at_least, if_any_bit, give, keep_bits = 0x20, 0x15, 0x35, 0x45, 0x06, 0x54
     number, machine, argument = 0, 4, 16  # where the kernel puts them
@@ -870,9 +881,11 @@ def restrict_calls():
              (load, 0, 0, number), (if_at_least, 0, 1, 0x40000000), refuse]  # 32-bit variants
     for numbers in DENIED.values():
         steps += [(if_equal, 0, 1, numbers[column]), refuse]
-    for call, value in ((prlimit_call, 0), (socket_call, socket.AF_UNIX)):  # its own limits only
-        steps += [(if_equal, 0, 4, call), (load, 0, 0, argument), (if_equal, 0, 1, value), allow,
-                  refuse]
+    steps += [(if_equal, 0, 4, prlimit_call), (load, 0, 0, argument),  # its own limits only
+              (if_equal, 0, 1, 0), allow, refuse]
+    steps += [(if_equal, 0, 5, socketpair_call), (load, 0, 0, argument + 8),  # no datagrams: these
+              (keep_bits, 0, 0, 0xf), (if_equal, 0, 1, socket.SOCK_STREAM), allow,  # go to a path
+              refuse]
     shared_nameless = 0x21  # memory that stays when its mapping shrinks, and is in no limit then
     steps += [(if_equal, 0, 5, mmap_call), (load, 0, 0, argument + 3 * 8),
               (keep_bits, 0, 0, shared_nameless), (if_equal, 0, 1, shared_nameless), refuse, allow]
@@ -969,6 +982,7 @@ def run_keeper(control, cell_socket, numpy, options):
     if options["namespaces"]:
         enter_namespaces()
     scratch = SCRATCH if options["namespaces"] else tempfile.mkdtemp(prefix="sandbox-")
+    tempfile.tempdir = None  # mkdtemp has kept where it is, which a test cannot reach
     LIBC.prctl(PR_SET_SUBREAPER, 1)  # orphans among our descendants become our children
     pid = forked(run_cell, cell_socket, scratch, options)
     socket.send_fds(control, [str(pid).encode()], [os.open(scratch, os.O_RDONLY)])
@@ -1023,7 +1037,7 @@ def run_cell(grader, scratch, options):
     sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", errors="surrogateescape",
                                        closefd=False)
     sys.argv, seconds = ["solution.py"], math.ceil(options["time_limit"])
-    builtin_names = {**vars(builtins), **CUSTOMARY, "stdin": sys.stdin, "stdout": sys.stdout}
+    customary = {**CUSTOMARY, "stdin": sys.stdin, "stdout": sys.stdout}
     gc.freeze()
     send(grader, limited)
     while True:
@@ -1031,7 +1045,7 @@ def run_cell(grader, scratch, options):
         if not streams:
             return
         try:
-            pid, dead = forked(run_test, streams, builtin_names, seconds), 0
+            pid, dead = forked(run_test, streams, customary, seconds), 0
             while dead != pid:
                 dead, status = os.wait()
             report = ["ended", os.waitstatus_to_exitcode(status), alone()]
@@ -1069,7 +1083,7 @@ def compile_program(code, apps):
         return compile("\n".join(lines), "solution.py", "exec", dont_inherit=True)
 
 
-def run_test(streams, builtin_names, seconds, leave=os._exit):
+def run_test(streams, customary, seconds, leave=os._exit):
     """The candidate's process: its code, from the last of the streams, on the others (0, 1, 2; our
     wire is 3), then Python's orderly end. An exception's name goes on the wire. `leave`: the program
     may put something else in the place of os._exit."""
@@ -1081,9 +1095,10 @@ def run_test(streams, builtin_names, seconds, leave=os._exit):
     set_limit(resource.RLIMIT_CPU, seconds + 1)
     module = types.ModuleType("__main__" if kind == "stdin" else "solution")
     sys.modules["__main__"] = sys.modules[module.__name__] = module
-    # Customary names are found where Python's own are.
-    module.__builtins__ = builtin_names if kind != "stdin" or apps else builtins
-    module.__file__ = "solution.py"
+    module.__builtins__, module.__file__ = builtins, "solution.py"
+    if kind != "stdin" or apps:
+        vars(builtins).update(customary)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a program may interrupt itself
     try:
         compiled = compile_program(code, apps)
     except Exception as error:
@@ -1110,9 +1125,9 @@ def run_test(streams, builtin_names, seconds, leave=os._exit):
                 if type(file) in (io.TextIOWrapper, io.BufferedWriter):
                     with contextlib.suppress(ValueError, OSError):  # it is closed
                         file.flush()
-            for name in reversed(list(module.__dict__)):
-                module.__dict__.pop(name, None)
-            gc.collect()  # what holds itself ends, too
+            sys.modules.pop("__main__", None), sys.modules.pop("solution", None)
+            module = None
+            gc.collect()  # its objects end, those that hold themselves, too
             stream.flush()
     if raised:
         os.write(3, frame({"raised": [raised, ""]}))
@@ -1123,20 +1138,34 @@ def answer_calls(wire, module, leave):
     """Read packed calls, call, write the packed reply, until the wire is closed."""
     while True:
         try:
-            name, arguments, keywords = unpack(receive(wire))
+            with nested_data():
+                name, arguments, keywords = unpack(receive(wire))
         except EOFError:
             leave(0)
         try:
             solution = getattr(module, "Solution", None)
             method = isinstance(solution, type) and hasattr(solution, name)
             function = getattr(solution() if method else module, name)
-            reply = frame({"value": pack(function(*arguments, **keywords))})
+            value = function(*arguments, **keywords)
+            with nested_data():
+                reply = frame({"value": pack(value)})
         except NotPlain as error:
             reply = frame({"opaque": str(error)})
         except BaseException as error:
             reply = frame({"raised": [type(error).__name__, arguments_of(error),
                                       *(kind.__name__ for kind in type(error).__mro__)]})
         wire.sendall(reply)
+
+
+@contextlib.contextmanager
+def nested_data():
+    """Lets data be nested about as deep as the program may recurse, for which ours need more frames."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, RECURSION))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def arguments_of(error):
@@ -1175,12 +1204,16 @@ class Cell:
         self.scratch_at_first = self.look_at_scratch()
 
     def look_at_scratch(self):
-        """What a test can change of the scratch directory: its rights, files and attributes."""
-        try:
-            names = os.listxattr(self.scratch)  # a list of who may do what is one of them
-        except OSError as error:  # there are none here, or too many to list
-            names = error.errno
-        return os.fstat(self.scratch).st_mode, os.listdir(self.scratch), names
+        """What a test can change of the scratch directory: its rights, files, attributes and flags."""
+        seen = [os.fstat(self.scratch).st_mode, os.listdir(self.scratch)]
+        get_flags = 0x80086601
+        for look in (os.listxattr,  # a list of who may do what is one of them
+                     lambda scratch: fcntl.ioctl(scratch, get_flags, bytes(8))):
+            try:
+                seen.append(look(self.scratch))
+            except OSError as error:  # there are none here, or too many to list
+                seen.append(error.errno)
+        return seen
 
     def excess(self):
         """The limit that the processes of a test exceed together, or None."""
@@ -1340,6 +1373,7 @@ class Grader:
         self.nursery_pid = forked(lambda: [judge.close(), self.nursery.close(),
                                            run_nursery(theirs, self.options)])
         theirs.close()
+        sys.setrecursionlimit(RECURSION)
         set_limit(resource.RLIMIT_AS, 2 << 30)  # test_code computes with what a candidate returns
         holds = receive(self.nursery)
         self.options["namespaces"] = holds[NAMESPACES]
@@ -1447,6 +1481,8 @@ class Grader:
         except BaseException as error:
             own = error in raised
             verdict = ("runtime_error", error_name(type(error).__name__)) if own else WRONG
+            if isinstance(error, SystemExit) and not error.code:  # the tests' own: a program has no way
+                verdict = None
         ending = self.end(test)
         if last == "ended":
             return ending or ("runtime_error", "SystemExit")
@@ -1584,7 +1620,7 @@ class Judge:
         # test_code may never end; all else ends by itself, unless the grader fails, or an answer (a
         # set of items with one hash) keeps it busy: it does so at every attempt.
         late, code_test = 0, tests["kind"] == "code"
-        seconds = 2 * limit + PATIENCE if code_test else 60 + total * (limit + 3)
+        seconds = min(2 * limit + PATIENCE if code_test else 60 + total * (limit + 3), 1e9)
         for _ in range(ATTEMPTS):
             if stopped.is_set():
                 break

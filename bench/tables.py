@@ -74,7 +74,7 @@ TRAIN = os.path.join(DATA, "train.jsonl")
 LENGTHS = ["--max-source", "320", "--max-target", "256"]
 CE = ["--objective", "ce"]
 DEMO_LOSS = ["--returns", "critic", "--bound", "positive"]  # of demo.sh's L_rl
-ROUND_PROGRAMS = ["--num-programs", "2", "--temperature", "1.0"]  # of demo.sh's second round
+ROUND_PROGRAMS = ["--num-programs", "2", "--temperature", "1.0"]  # of demo.sh's second round, --seed 1S
 PRETRAIN_STEPS = 100  # of demo.sh
 # in five rounds nearly as many programs as demo.sh's samples, 4,028, of the actor as it is then
 ROUNDS = ["--on-policy", "--round-steps", "40", "--save-every", "40"]
@@ -215,8 +215,8 @@ def train_actor(args, flags, seed, out):
         samples.append(judged_programs(TRAIN, model, demo, 0, "--greedy", split="greedy"))
     for turn in range(1, args.rounds + 1):
         if turn > 1 and flags != CE:
-            samples.append(judged_programs(f"{demo}/unsolved.jsonl", model, out, seed, *ROUND_PROGRAMS,
-                                           split=f"round-{turn}"))
+            samples.append(judged_programs(f"{demo}/unsolved.jsonl", model, out, f"{turn - 1}{seed}",
+                                           *ROUND_PROGRAMS, split=f"round-{turn}"))
         given = [] if args.table == "returns-on-policy" and "--on-policy" in flags else samples
         run = f"{out}/actor" + (f"-{turn}" if turn > 1 else "")
         costs.append(train("train_rl.py", run, "--init", model, "--critic", f"{demo}/critic",

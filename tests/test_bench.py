@@ -143,10 +143,11 @@ def commands(monkeypatch):
 
 
 def demo_flags(parse_args, script, task="", number=0):
-    """The flags of demo.sh's first command of a script, or of that with another number, parsed."""
+    """The flags of demo.sh's first command of a script, or of that with another number, parsed, as if SEED were 3."""
     with open(os.path.join(ROOT, "demo.sh")) as file:
         line = [line for line in file if line.startswith(f"$RUN {script} {task}")][number]
-    for name, value in (("$L", "$S " + " ".join(tables.LENGTHS)), ("$S", "--seed 0"), ("$MANY", "256")):
+    for name, value in (("$L", "$S " + " ".join(tables.LENGTHS)), ("$S", "--seed 3"), ("${SEED:-0}", "3"),
+                        ("$MANY", "256")):
         line = line.replace(name, value)
     return vars(parse_args(shlex.split(line)[2:]))
 
@@ -173,11 +174,11 @@ def test_the_rows_of_table_5_differ_in_pretraining_alone(commands, tmp_path):
         untrained.add(first["out"])
         budgets[row] = sum(flags["steps"] * flags["batch_size"] for flags in pretraining)
         demo = demo_flags(pretrain_ntp.parse_args, "pretrain_ntp.py", "--task warmstart")
-        assert different(warm_start, demo) == {"init", "out", "seed", "problems"}
+        assert different(warm_start, demo) == {"init", "out", "problems"}
     assert budgets == {"none": 0, "msp": 1600, "msp + ntp": 1600, "ntp": 1600}
     assert len(untrained) == 1
     demo = demo_flags(pretrain_ntp.parse_args, "pretrain_ntp.py", "--task ntp")
-    assert different(pretraining[-1], demo) == {"init", "out", "seed", "problems"}
+    assert different(pretraining[-1], demo) == {"init", "out", "problems"}
 
 
 def test_the_row_of_both_losses_is_the_demo_s(commands, tmp_path):
@@ -186,7 +187,7 @@ def test_the_row_of_both_losses_is_the_demo_s(commands, tmp_path):
     tables.train_actor(args, tables.TABLES["3"]["ce+rl"][0], 3, str(tmp_path))
     flags = vars(train_rl.parse_args(commands[-1][1:]))
     assert different(flags, demo_flags(train_rl.parse_args, "train_rl.py")) == {
-        "init", "out", "seed", "problems", "critic", "programs", "save_every"}
+        "init", "out", "problems", "critic", "programs", "save_every"}
 
 
 def test_two_rounds_are_the_demo_s(commands, tmp_path):
@@ -202,9 +203,9 @@ def test_two_rounds_are_the_demo_s(commands, tmp_path):
     assert first["out"] == sampled["model"] == second["init"] and second["out"] == run
     assert second["programs"] == first["programs"] + [judged[judged.index("--out") + 1]]
     assert different(second, demo_flags(train_rl.parse_args, "train_rl.py", number=1)) == {
-        "init", "out", "seed", "problems", "critic", "programs", "save_every"}
+        "init", "out", "problems", "critic", "programs", "save_every"}
     assert different(sampled, demo_flags(sample.parse_args, "sample.py", number=1)) <= {
-        "model", "out", "seed", "problems", "batch_size"}
+        "model", "out", "problems", "batch_size"}
     commands.clear()
     tables.train_actor(args, tables.TABLES["3"]["ce"][0], 3, str(tmp_path))
     assert [script for script, *_ in commands] == ["train_rl.py", "train_rl.py"]

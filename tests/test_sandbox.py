@@ -9,6 +9,7 @@ import math
 import os
 import pathlib
 import resource
+import socket
 import subprocess
 import sys
 import tempfile
@@ -74,6 +75,7 @@ def test_a_line_of_apps_on_the_hub_is_a_problem(tmp_path):
     ('{"problem_id": 2, "question": "q", "difficulty": 3}', '"difficulty" must be str'),
     ('{"problem_id": 2, "question": "q", "test_code": 5}', '"test_code" must be str'),
     ('{"problem_id": 2, "question": "q", "test_code": "def check(:", "entry_point": "f"}', "test_code is not Python"),
+    ('{"problem_id": 2, "question": "q", "test_code": "return f", "entry_point": "f"}', "test_code is not Python"),
     ('{"problem_id": 2, "question": "q", "test_code": "assert f(1) == 2"}', 'as "entry_point"'),
     ('{"problem_id": 2, "question": "q", "entry_point": 5}', '"entry_point" must be str'),
     ('{"problem_id": 2, "question": "q", "input_output": [5]}', '"input_output" must be dict | None and is list'),
@@ -208,6 +210,14 @@ def test_a_torn_last_line_is_cut_off_and_the_run_continues(tmp_path):
     assert [program.problem_id for program in read_programs(path)] == [1, 3]
 
 
+def test_a_blank_line_in_a_file_to_continue_is_refused(tmp_path):
+    """Catches a blank line, of an editor, that counts as a record: one less was written."""
+    path = tmp_path / "out.jsonl"
+    path.write_text('{"problem_id": 1, "code": ""}\n\n')
+    with pytest.raises(UserError, match="out.jsonl: a line in it is blank"):
+        open_to_continue(str(path))
+
+
 @pytest.mark.parametrize("end", ['{"problem_id": 2, "code": ""}', "my notes", "}", "[1, 2", "5"])
 def test_the_end_of_a_file_that_is_not_ours_is_kept(tmp_path, monkeypatch, end):
     """Catches a last line without a line break that is cut off a file given as --out by mistake."""
@@ -266,6 +276,7 @@ def test_a_file_in_parts_is_that_of_one_process(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("expected, got, same", [
     ("5\n", "5", True), ("1 2\n3", " 1  2\r\n3\n\n\n", True), ("", "", True), ("", "\n", True), (["1", "2"], "1\n2", True),
+    (["1\n", "2\n"], "1\n2\n", True),
     ("", "1", False), ("1", "", False), ("1\n\n2", "1\n2", False), ("\n1", "1", False), ("1 2", "1\n2", False),
     ("YES", "yes", False), ("12", "12.0", False), ("1000", "1_000", False), ("12", "１２", False), ("12", "+12", False),
     ("12", "012", False), ("1000000007", "1000000000", False), ("9007199254740992", "9007199254740993", False),
@@ -469,7 +480,8 @@ def test_verdicts_hold_without_namespaces():
               'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"', "sh"]
     if not usable(*prefix):
         pytest.skip("cannot make a place without user namespaces here")
-    names = [name for name in CANDIDATES if name[:3] in ("001", "002", "022", "035", "036", "039", "042", "055", "056", "101")]
+    names = [name for name in CANDIDATES if name[:3] in ("001", "002", "022", "035", "036", "039", "042", "055", "056", "101")
+             or name == "054_temporary_file"]
     before = glob.glob(os.path.join(tempfile.gettempdir(), "sandbox-*"))
     found, said = in_another_process(prefix, names)
     assert glob.glob(os.path.join(tempfile.gettempdir(), "sandbox-*")) == before, "scratch directories are left"
@@ -683,7 +695,9 @@ RAISES = "try:\n    f(0)\n    assert False\nexcept {}:\n    pass"
      None),  # collections' Counter, not typing's
     ("if __name__ == '__main__':\n    assert f(1) == 1", "def f(x): return 2", "failed_test", "WrongAnswer"),
     ("assert f((4, 'a'), int) == ['a']", "def f(t, kind): return [x for x in t if type(x) is not kind]", "passed_test", None),
-    ("assert math.isclose(f(2), 2 ** 0.5)", "def f(x): return x ** 0.5", "passed_test", None)])
+    ("assert math.isclose(f(2), 2 ** 0.5)", "def f(x): return x ** 0.5", "passed_test", None),
+    ("assert f(1)\nsys.exit(0)", "def f(x): return x", "passed_test", None),
+    ("sys.exit(f(1))", "def f(x): return x", "failed_test", "WrongAnswer")])
 def test_code_runs_on_the_judges_side(tests, code, outcome, error, monkeypatch):
     """Catches helpers out of reach, a candidate's name in place of Python's, answers that cannot cross but pass, and
     exceptions that cross without their base classes or their message."""
@@ -698,10 +712,13 @@ def test_code_runs_on_the_judges_side(tests, code, outcome, error, monkeypatch):
     "import io, sys; sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')",
     "import sys; sys.stdout.reconfigure(encoding='utf-8', line_buffering=True)",
     "import os; os.path.dirname(os.path.abspath(__file__)); input = __builtins__.input",
-    "import resource; resource.setrlimit(resource.RLIMIT_STACK, (2 ** 28, -1))"])
+    "import resource; resource.setrlimit(resource.RLIMIT_STACK, (2 ** 28, -1))",
+    "import os, signal, time\ntry: os.kill(os.getpid(), signal.SIGINT), time.sleep(2), print(0)\n"
+    "except KeyboardInterrupt: pass"])
 def test_customary_first_lines_work(first_line):
     """Catches a text that is read by its coding line, frames of the judge's own that count as the program's, a stdout
-    that takes itself for a file, a module that lacks what a script has, and a limit on the stack that cannot be raised."""
+    that takes itself for a file, a module that lacks what a script has, a limit on the stack that cannot be raised, and a
+    program that cannot interrupt itself."""
     if "RLIMIT" in first_line and resource.getrlimit(resource.RLIMIT_STACK)[1] != resource.RLIM_INFINITY:
         pytest.skip("the stack of this process is limited")
     assert judge(ADD, [Program("add", f"{first_line}\n{RIGHT}")], workers=1)[0].error is None
@@ -715,6 +732,8 @@ def test_customary_first_lines_work(first_line):
     ("class Late:\n    def __del__(self): print(5)\nlate = Late()\n1 / 0", "runtime_error", "ZeroDivisionError"),
     ("class IO:\n    out = open(1, 'w')\nIO.out.write('5')", "passed_test", None),
     ("class Late:\n    def __del__(self): print(5)\nlate = Late()\nlate.itself = late", "passed_test", None),
+    ("class Late:\n    ends = []\n    def __del__(self):\n        self.ends.append(self.n)\n"
+     "        print(end='5' if self.ends == [1] else '')\na, b = Late(), Late()\na.n, b.n = 1, 2", "passed_test", None),
     ("class Late:\n    def __del__(self): raise ValueError\nlate = Late()\nprint(5)", "passed_test", None),
     ("class Late:\n    def __del__(self): 1 / 0\nlate = Late()\nprint(6)", "failed_test", "WrongAnswer"),
     ("class Late:\n    def __del__(self):\n        while True: pass\nlate = Late()\nprint(5)", "runtime_error", "Timeout")])
@@ -734,6 +753,38 @@ def test_modes_and_times_outside_are_out_of_reach(tmp_path):
     code = f"import os\ntry: os.chmod({str(target)!r}, 0)\nexcept OSError: pass\n{RIGHT}"
     assert judge(ADD, [Program("add", code)], workers=1)[0].outcome == "passed_test"  # it ran
     assert target.stat().st_mode & 0o777 == 0o666
+
+
+needs_seccomp = pytest.mark.skipif(os.uname().machine not in sandbox.MACHINES, reason="no seccomp here")
+
+
+@needs_seccomp
+@pytest.mark.parametrize("call", ["socket.socket(socket.AF_UNIX).connect({0!r})",
+                                  "socket.socketpair(type=socket.SOCK_DGRAM)[0].sendto(b'', {0!r})"])
+def test_no_socket_outside_can_be_reached_by_its_path(tmp_path, call):
+    """Catches a message to a process outside: a path is in no network namespace, and a read-only mount does not stop it."""
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM if "DGRAM" in call else socket.SOCK_STREAM) as listener:
+        listener.bind(path)
+        for part in (tmp_path.parent, tmp_path, tmp_path / "s"):
+            part.chmod(0o777)
+        if "DGRAM" not in call:
+            listener.listen()
+        done, = judge(ADD, [Program("add", f"import socket\n{call.format(path)}\n{RIGHT}")], workers=1)
+    assert (done.outcome, done.error) == ("runtime_error", "PermissionError")
+
+
+@needs_seccomp
+def test_all_denied_calls_are_denied():
+    """Catches a system call that the filter's jumps leave out, beside one that they must allow."""
+    column = sandbox.MACHINES[os.uname().machine][0]
+    code = f"""import ctypes, socket
+call = ctypes.CDLL(None, use_errno=True).syscall
+for number in {[numbers[column] for numbers in sandbox.DENIED.values()]}:
+    assert (call(number, 0, 0, 0, 0, 0), ctypes.get_errno()) == (-1, 1), number
+socket.socketpair()
+{RIGHT}"""
+    assert judge(ADD, [Program("add", code)], workers=1)[0].outcome == "passed_test"
 
 
 def test_no_program_finds_the_text_of_another_in_its_memory():
@@ -759,15 +810,26 @@ def test_the_times_of_the_scratch_directory_do_not_reach_the_next_program():
     assert [program.outcome for program in done] == ["passed_test", "failed_test"]
 
 
-def test_attributes_of_the_scratch_directory_do_not_reach_the_next_program():
-    """Catches a note, or an access list that shuts its files to their owner, left for the next program: its cell was
-    kept since the directory was empty again."""
-    leave = f"import os\nos.setxattr('.', 'user.note', b'left here')\n{RIGHT}"
-    look = f"import os\nassert not os.listxattr('.')\n{RIGHT}"
-    done = judge(ADD, [Program("add", leave), Program("add", look)], workers=1)
+FLAGS = "fcntl.ioctl(os.open('.', 0), {}, bytes([64, 0, 0, 0, 0, 0, 0, 0]))"  # 64: not to be dumped
+
+
+@pytest.mark.parametrize("leave, look", [
+    ("os.setxattr('.', 'user.note', b'left here')", "assert not os.listxattr('.')"),
+    (FLAGS.format(0x40086602), f"assert not {FLAGS.format(0x80086601)}[0] & 64")])
+def test_attributes_of_the_scratch_directory_do_not_reach_the_next_program(leave, look):
+    """Catches a note, or an access list that shuts its files to their owner, or flags, left for the next program: its
+    cell was kept since the directory was empty again."""
+    programs = [Program("add", f"import fcntl, os\n{line}\n{RIGHT}") for line in (leave, look)]
+    done = judge(ADD, programs, workers=1)
     if done[0].error == "OSError":
         pytest.skip("the scratch directory has no attributes here")
     assert [program.error for program in done] == [None, None]
+
+
+def test_no_time_limit_is_too_long_for_the_clock():
+    """Catches a limit that is meant as none: twelve tests of 1e9 seconds are more than a socket can wait."""
+    problem = Problem(1, "", input_output={"inputs": [""] * 12, "outputs": ["5"] * 12})
+    assert judge(problem, [Program(1, "print(5)")], workers=1, time_limit=1e9)[0].error is None
 
 
 def test_the_memory_limit_is_the_callers():
@@ -782,6 +844,29 @@ def test_many_threads_are_within_the_memory_limit():
             "threads = [threading.Thread(target=lambda: (list(range(2000)), time.sleep(0.2))) for _ in range(24)]\n"
             "for thread in threads: thread.start()\nfor thread in threads: thread.join()\n" + RIGHT)
     assert judge(ADD, [Program("add", code)], workers=1)[0].error is None
+
+
+def test_data_in_data_may_be_as_deep_as_a_program_recurses():
+    """Catches 600 lists in each other, for which the judge's own recursion was not deep enough."""
+    code = "def f(x): return [x]\ndef depth(x): return 1 + depth(x[0]) if x else 0"
+    deep = json.loads("[" * 600 + "]" * 600)
+    for name, expected in (("f", [deep]), ("depth", 599)):
+        problem = Problem(1, "", input_output={"inputs": [[deep]], "outputs": [expected], "fn_name": name})
+        assert judge(problem, [Program(1, code)], workers=1)[0].error is None
+    problem = Problem(1, "", input_output={"inputs": [[1]], "outputs": [1], "fn_name": "g"})
+    code = "def g(n):\n    try: return g(n + 1)\n    except RecursionError: return n < 1100"  # Python's limit holds
+    assert judge(problem, [Program(1, code)], workers=1)[0].error is None
+
+
+@pytest.mark.parametrize("compare", ["strict", "apps"])
+def test_a_name_put_among_pythons_own_is_found(compare):
+    """Catches a copy of the built-in names in place of these, where a program has the customary names, too."""
+    code = "import builtins\nbuiltins.add = lambda a, b: a + b\ndef f(a, b): return add(a, b) + gcd(2, 4) - 2"
+    problem = Problem(1, "", input_output={"inputs": [[2, 3]], "outputs": [5], "fn_name": "f"})
+    assert judge(problem, [Program(1, code)], workers=1, compare=compare)[0].error is None
+    code = "import builtins\nshow = print\nbuiltins.print = lambda x: show(x + 1)\nprint(4)"
+    problem = Problem(1, "", input_output={"inputs": [""], "outputs": ["5"]})
+    assert judge(problem, [Program(1, code)], workers=1, compare=compare)[0].error is None
 
 
 def test_a_long_integer_comes_back():

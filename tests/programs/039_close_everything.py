@@ -3,7 +3,7 @@
 # elsewhere: judges that wait for the end of a stream
 
 import os
-os.setsid()
+os.setpgid(0, 0)
 os.closerange(0, 1000)
 while True:
     pass
