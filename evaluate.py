@@ -26,19 +26,17 @@ import argparse
 import collections
 import dataclasses
 import itertools
-import json
 import math
 import os
 import sys
 import time
-import zlib
 
 import numpy as np
 from tqdm import tqdm
 
 from sandbox import (JUDGE_ERROR, RANK, Judge, Outcome, UserError, append_record, check_out,
-                     check_programs, in_parts, make_parser, number, open_to_continue, read_problems,
-                     read_programs, run_main, tests_of, whole)
+                     check_programs, in_parts, make_parser, number, open_to_continue, read_judged,
+                     read_problems, read_programs, run_main, tests_checksum, whole)
 
 # The Hugging Face package `evaluate` has the same name as this file; nothing here depends on it.
 
@@ -170,8 +168,9 @@ def check_continues(path, judged, programs, settings, checksums, filtered):
         if old.extra.get("tests_checksum") != checksums[new.key]:
             raise UserError(f"{path}, line {number}: judged by other tests than those that problem "
                             f"{new.problem_id!r} has now; choose another --out")
-        if filtered and "example_passed" not in old.extra:
-            raise UserError(f"{path}, line {number}: judged without --n; choose another --out")
+        if filtered != ("example_passed" in old.extra):
+            raise UserError(f"{path}, line {number}: judged with{'out' * filtered} --n; choose another "
+                            "--out")
 
 
 def judge_to_file(problems, programs, path, settings, workers, filtered=False):
@@ -184,7 +183,7 @@ def judge_to_file(problems, programs, path, settings, workers, filtered=False):
     file, written = open_to_continue(path)
     with file:
         given = {program.key for program in programs}
-        checksums = {key: zlib.crc32(json.dumps(tests_of(problem, settings["tests"])).encode())
+        checksums = {key: tests_checksum(problem, settings["tests"])
                      for key, problem in problems.items() if key in given}
         check_continues(path, read_programs(path), programs, settings, checksums, filtered)
         outcomes, started = collections.Counter(), time.perf_counter()
@@ -397,9 +396,7 @@ def read_table(problems, names_and_files):
         name, equals, path = item.partition("=")
         if not equals or not name or name in runs:
             raise UserError(f"--table {item}: write NAME=FILE, for example RL=j.jsonl, each NAME once")
-        runs[name] = read_programs(path, problems)
-        if not count_passed(runs[name]):
-            raise UserError(f"{path}: no judged programs in it; use --programs and --out first")
+        runs[name] = read_judged([path], problems)
     shared = set.intersection(*(set(count_passed(programs)) for programs in runs.values()))
     settings = [programs[0].extra.get("judged_with") for programs in runs.values()]
     if not shared or any(other != settings[0] for other in settings):

@@ -35,6 +35,7 @@ import atexit
 import difflib
 import functools
 import glob
+import inspect
 import itertools
 import json
 import math
@@ -59,8 +60,8 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import (AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer,
                           DynamicCache, EncoderDecoderCache, PreTrainedModel)
 
-from sandbox import (RANK, WORLD_SIZE, UserError, check_programs, fraction, lock, make_parser, number,
-                     open_to_continue, read_jsonl, read_problems, read_programs, run_main, whole)
+from sandbox import (RANK, WORLD_SIZE, UserError, fraction, lock, make_parser, number,
+                     open_to_continue, read_jsonl, read_judged, read_problems, run_main, whole)
 
 transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
@@ -289,14 +290,16 @@ def msp_pair(window, sentinels, rng, corruption=0.15, mean_span=3):
 
 @functools.cache  # a program is often sampled more than once
 def nearest_solution(code, solutions):
-    """The ground truth that needs the fewest edits (difflib's ratio) from a failed program."""
-    matcher, most = difflib.SequenceMatcher(None, "", code, autojunk=False), -1.0
-    for solution in solutions:
-        matcher.set_seq1(solution)
-        # two upper bounds, which take less time
-        if min(matcher.real_quick_ratio(), matcher.quick_ratio()) > most and matcher.ratio() > most:
-            nearest, most = solution, matcher.ratio()
-    return nearest
+    """The ground truth that shares most words, in their order, with a failed program: by difflib's
+    ratio, which takes a hundred times as long by letters."""
+    words = re.compile(r"\w+|\S").findall
+    matcher = difflib.SequenceMatcher(None, "", words(code), autojunk=False)
+
+    def likeness(solution):
+        matcher.set_seq1(words(solution))
+        return matcher.ratio()
+
+    return max(solutions, key=likeness)
 
 
 def make_pairs(args, tokenizer):
@@ -336,8 +339,7 @@ def make_pairs(args, tokenizer):
             raise UserError(f"{args.problems}: no problem has solutions; "
                             f"--task warmstart learns from solutions")
     else:
-        check_programs(args.programs)
-        programs = [program for path in args.programs for program in read_programs(path, problems)]
+        programs = read_judged(args.programs, problems)
         for program in programs:  # where there is no ground truth, what passed the tests is one
             if program.outcome == "passed_test" and not problems[program.key].solutions:
                 right[program.key].append(program.code)
@@ -353,12 +355,17 @@ def make_pairs(args, tokenizer):
                  target(program.code, tuple(right[program.key]))) for program in failed]
     held = dict(zip(problems, split(len(problems), args.held_out)))
     learned, held_out = [], []
+    prompt = functools.cache(lambda key: encode_prompt(tokenizer, problems[key], args.max_source))
     for problem, program, solution in rows:
-        pair = (encode_prompt(tokenizer, problem, args.max_source, program),
+        key = str(problem.problem_id)
+        pair = (encode_prompt(tokenizer, problem, args.max_source, program) if program else prompt(key),
                 encode_program(tokenizer, solution, args.max_target))
-        (held_out if held[str(problem.problem_id)] else learned).append(pair)
+        (held_out if held[key] else learned).append(pair)
     if not learned:
-        raise UserError("--held-out leaves nothing to learn from; give a smaller share")
+        raise UserError("--held-out leaves nothing to learn from; give a smaller share, or more problems")
+    cut = sum(target[-1] != tokenizer.eos_token_id for _, target in learned + held_out)
+    if cut and RANK == 0:
+        print(f"{cut} of {len(rows)} programs are longer than --max-target and lose their end")
     return (lambda epoch: learned), held_out
 
 
@@ -371,9 +378,10 @@ def split(count, share):
 
 # --- model ----------------------------------------------------------------------------------------
 
-def load_model(name, device, positions=0, vocab_texts=None):
+def load_model(name, device, positions=0, vocab_texts=None, of_critic=False):
     """(tokenizer, model) from `mini`, a checkpoint, a run directory (its newest checkpoint) or a hub
-    name; `positions`: how many tokens of prompt and program it will have to read."""
+    name; `positions`: how many tokens of prompt and program it will have to read; `of_critic`: whether
+    it is a critic's, which has forgotten how to write."""
     if name == "mini" and vocab_texts is not None:
         tokenizer = train_tokenizer(vocab_texts, vocab_size=2048)
         # T5 1.1's gated layers, and many small heads: both learn from far fewer programs
@@ -384,6 +392,10 @@ def load_model(name, device, positions=0, vocab_texts=None):
             attn_implementation="eager")
         return tokenizer, transformers.T5ForConditionalGeneration(config).to(device)
     path = newest_checkpoint(name) or name
+    if os.path.exists(os.path.join(path, "critic_head.pt")) and not of_critic:
+        raise UserError(f"{name} is a critic, which does not write programs; give an actor")
+    if not os.path.exists(path) and os.path.isdir(os.path.dirname(path)):  # or the hub would be asked
+        raise UserError(f"there is no {path}; check the path")
     try:
         config = AutoConfig.from_pretrained(path)
         # PyTorch's fused attention is the slower one on a CPU, and on a card where it learns a bias for
@@ -405,6 +417,9 @@ def load_model(name, device, positions=0, vocab_texts=None):
         if first > 1e-3 * second:
             raise UserError(f"{name} reads text from both ends, so that it cannot write; give an "
                             f"encoder-decoder or a decoder-only model")
+        if not reads_from_cache(model, logits[0]):
+            raise UserError(f"{name} keeps something else than keys and values of the tokens that it has "
+                            f"read, which sample.py cannot go on from; give another model")
         limit = getattr(config, "max_position_embeddings", None) or positions
         if config.model_type == "gpt_neo":  # its attention has no columns for padding that goes beyond
             limit -= 16
@@ -420,7 +435,11 @@ def load_model(name, device, positions=0, vocab_texts=None):
     if tokenizer.eos_token is None:
         raise UserError(f"the tokenizer of {name} has no end-of-sequence token, by which a program ends; "
                         f"use a model that has one")
-    if config.is_encoder_decoder and config.decoder_start_token_id is None:
+    text = "if 1:\n\tx  = 2\n"
+    if decode_program(tokenizer, encode_program(tokenizer, text, 99)) != text:
+        raise UserError(f"the tokenizer of {name} loses white space, without which a Python program is "
+                        f"another one; use a model whose tokenizer keeps it, as CodeT5's")
+    if config.is_encoder_decoder and getattr(config, "decoder_start_token_id", None) is None:
         raise UserError(f"{name} has no decoder_start_token_id in its config.json; add it")
     if tokenizer.pad_token is None:  # GPT-2 has none; padding is masked, so any token will do
         tokenizer.pad_token = tokenizer.eos_token
@@ -428,7 +447,23 @@ def load_model(name, device, positions=0, vocab_texts=None):
     # the checkpoint's.
     model.config.eos_token_id, model.config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
     model.generation_config = transformers.GenerationConfig.from_model_config(model.config)
+    # Some layouts do not learn what padding means, here perhaps the token that ends a program; and only
+    # once it stands in the config.json that we write.
+    model.get_input_embeddings().padding_idx = None
     return tokenizer, model.to(device)
+
+
+@torch.no_grad()
+def reads_from_cache(model, logits):
+    """Whether a decoder-only model that reads tokens 0 and 1 one by one predicts what it does, (2, V),
+    when it reads both at once."""
+    cache = {cache_name(model): empty_cache(model.config)}
+    try:
+        rows = [model(input_ids=torch.tensor([[token]]), use_cache=True, **cache).logits[0, 0]
+                for token in (0, 1)]
+    except (AttributeError, IndexError, TypeError, ValueError):
+        return False
+    return torch.allclose(torch.stack(rows), logits, rtol=1e-3, atol=1e-3)
 
 
 def pick_device(name):
@@ -522,6 +557,11 @@ def empty_cache(config):
     """Room for the keys and values of the tokens that have been read."""
     cache = DynamicCache()
     return EncoderDecoderCache(cache, DynamicCache()) if config.is_encoder_decoder else cache
+
+
+def cache_name(model):
+    """What this model calls it; newer versions of transformers complain about the old name."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
 
 # --- objective ------------------------------------------------------------------------------------

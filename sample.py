@@ -35,7 +35,6 @@ import argparse
 import contextlib
 import glob
 import html
-import inspect
 import json
 import os
 from collections import Counter, namedtuple
@@ -45,11 +44,11 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from pretrain_ntp import (autocast, before_program, check_config, decode_program, empty_cache,
-                          encode_prompt, load_model, pad, pick_device, pin_checkpoints, reading)
+from pretrain_ntp import (autocast, before_program, cache_name, check_config, decode_program,
+                          empty_cache, encode_prompt, load_model, pad, pick_device, pin_checkpoints, reading)
 from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Judge, Outcome, Program, UserError,
                      append_record, check_out, in_parts, make_parser, number, open_to_continue,
-                     read_problems, read_programs, run_main, tests_of, to_sample, whole)
+                     read_judged, read_problems, read_programs, run_main, tests_of, to_sample, whole)
 from train_critic import (P_PASSED, check_tokenizer, critic_batch, load_critic, prefix_predictions,
                           show_tokens, write_page)
 
@@ -119,8 +118,6 @@ def decode(model, encoded, openings, prefixes, group, uniforms, max_target, temp
     it stood by itself.
     """
     eos, device = model.config.eos_token_id, group.device
-    # transformers 5.24 has renamed the argument
-    name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
     def own(cache):
         """What of a cache belongs to the program, and not to an encoder's states."""
@@ -128,7 +125,7 @@ def decode(model, encoded, openings, prefixes, group, uniforms, max_target, temp
 
     def forward(tokens, seen, encoded, cache):
         inputs = reading(model.config, tokens, None if seen.all() else seen, encoded)
-        return model(**inputs, use_cache=True, **{name: cache}).logits[:, -1].float()
+        return model(**inputs, use_cache=True, **{cache_name(model): cache}).logits[:, -1].float()
 
     def begin(rows):
         """Read what stands before these rows: (logits, seen, cache)."""
@@ -430,7 +427,7 @@ def make_units(problems, tokenizer, args):
     continued. Prompts of like length go through together."""
     jobs = [(problem, None) for problem in problems.values()]
     if args.failed:
-        jobs = [(problems[W.key], W) for W in read_programs(args.failed, problems)
+        jobs = [(problems[W.key], W) for W in read_judged([args.failed], problems)
                 if W.outcome in FAILED]
         if not jobs:
             raise UserError(f"{args.failed}: no failed programs in it; run evaluate.py on it first")

@@ -1660,6 +1660,30 @@ def judge(problem, programs, **options):
         return [judged for _, judged in sorted(one.run((problem, program) for program in programs))]
 
 
+def read_judged(paths, problems):
+    """Program records of all files; UserError if one of them has not been judged, or by other tests
+    than its problem has now."""
+    check_programs(paths)
+    known, programs = {}, []
+    for path in paths:
+        for program in read_programs(path, problems):
+            if program.outcome is None:
+                raise UserError(f"{path}: holds programs that are not judged; run evaluate.py on it first")
+            tests = program.key, (program.extra.get("judged_with") or {}).get("tests", "hidden")
+            if tests not in known:
+                known[tests] = tests_checksum(problems[program.key], tests[1])
+            if program.extra.get("tests_checksum") not in (None, known[tests]):
+                raise UserError(f"{path}: judged by other tests than those that problem "
+                                f"{program.problem_id!r} has now; judge these programs again")
+            programs.append(program)
+    return programs
+
+
+def tests_checksum(problem, which):
+    """A number that tells these tests from others."""
+    return zlib.crc32(json.dumps(tests_of(problem, which)).encode())
+
+
 def tests_of(problem, which):
     """The tests as a grader takes them, or None where there are none."""
     if which == "hidden" and problem.test_code:

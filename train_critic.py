@@ -41,8 +41,8 @@ from pretrain_ntp import (add_trainer_flags, add_up, autocast, batches, chosen_l
                           learning_rate, load_model, load_state, log_metrics, model_states,
                           newest_checkpoint, optimizer_step, parts_of, pick_device,
                           save_checkpoint, split, start_run)
-from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Outcome, UserError, check_out, check_programs,
-                     make_parser, number, read_problems, read_programs, run_main, whole)
+from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Outcome, UserError, check_out, make_parser,
+                     number, read_judged, read_problems, run_main, whole)
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -66,18 +66,6 @@ def critic_items(problems, programs, tokenizer, max_source, max_target):
         items += [(sources[key], encode_program(tokenizer, code, max_target), key,
                    int(Outcome.PASSED_TEST)) for code in problem.solutions]
     return items
-
-
-def read_judged(paths, problems):
-    """Program records of all files; UserError if one of them has not been judged yet."""
-    check_programs(paths)
-    programs = []
-    for path in paths:
-        programs += read_programs(path, problems)
-        if any(program.outcome is None for program in programs):
-            raise UserError(f"{path}: holds programs that are not judged; "
-                            f"run evaluate.py on it first")
-    return programs
 
 
 def check_tokens(paths, programs, name, tokenizer):
@@ -119,8 +107,9 @@ class Critic(torch.nn.Module):
         super().__init__()
         self.model, self.likelihood, self.binary = model, likelihood, binary
         self.head = torch.nn.Linear(model.config.hidden_size + likelihood, len(Outcome))
-        if not likelihood and not model.config.tie_word_embeddings:  # DDP would wait for their gradient
-            model.get_output_embeddings().requires_grad_(False)
+        head = model.get_output_embeddings()
+        if not likelihood and head.weight is not model.get_input_embeddings().weight:
+            head.requires_grad_(False)  # DDP would wait for its gradient
 
     def states(self, batch):
         """h_0 .. h_T, (B, 1 + T, d), with likelihood (B, 1 + T, d + 1): [:, 0] has read no token of
@@ -165,7 +154,7 @@ def load_critic(name, device, binary=None, positions=0):
     if not os.path.exists(head):
         raise UserError(f"{name} is not a critic: it holds no critic_head.pt; "
                         f"give a directory that train_critic.py wrote")
-    tokenizer, model = load_model(path, device, positions)
+    tokenizer, model = load_model(path, device, positions, of_critic=True)
     try:
         state = torch.load(head, map_location=device, weights_only=True)
     except Exception as error:  # of many kinds, by what is torn off

@@ -35,9 +35,11 @@ from pretrain_ntp import (add_trainer_flags, add_up, autocast, batches, collate,
                           start_run, token_log_probs)
 from sample import generate
 from sandbox import (JUDGE_ERROR, RANK, REWARD, WORLD_SIZE, Judge, Outcome, Program, UserError,
-                     make_parser, number, read_problems, run_main, whole)
+                     make_parser, number, read_judged, read_problems, run_main, whole)
 from train_critic import (check_tokenizer, check_tokens, critic_batch, load_critic, program_tokens,
-                          q_hat, read_judged)
+                          q_hat)
+
+NO_BASELINE = ("reward", "critic")  # --returns in which r_b is 0
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -60,7 +62,7 @@ def with_baselines(programs, baseline, returns):
         if program.source != "sampled":
             continue
         group, greedy = rewards[program.key, "sampled"], rewards.get((program.key, "greedy"))
-        if returns == "critic":
+        if returns in NO_BASELINE:
             r_b = 0.0
         elif baseline == "greedy":
             if not greedy and program.key in unknown:
@@ -69,6 +71,9 @@ def with_baselines(programs, baseline, returns):
                 raise UserError(f"problem {program.problem_id!r} has samples but no greedy program, its "
                                 f"baseline; run sample.py --greedy and evaluate.py, and add the file "
                                 f"to --programs, or use --baseline group")
+            if len(greedy) > 1:
+                raise UserError(f"problem {program.problem_id!r} has {len(greedy)} greedy programs; give "
+                                f"--programs one file of them, of the actor that wrote the samples")
             r_b = greedy[0]
         elif baseline == "group":
             r_b = sum(group) / len(group)
@@ -92,7 +97,7 @@ def rl_items(problems, programs, tokenizer, args):
     text or of a longer one.
     """
     sources, items, counts, alike = {}, [], Counter(), {}
-    returns = args.returns if "rl" in args.objective else "critic"  # no baseline
+    returns = args.returns if "rl" in args.objective else "reward"
     for program, r_b in with_baselines(programs, args.baseline, returns):
         r_s, tokens = reward(program), program_tokens(program, tokenizer, args.max_target)
         advantage = 1.0 if args.objective == "ce+samples" else r_s - r_b
@@ -151,8 +156,8 @@ def kl_to_reference(log_p, log_p_reference, mask, count=None):
     """How far the actor has moved from the reference on these tokens, a mean over them: the estimator
     exp(d) - d - 1, d = log p_reference - log p, which is never negative. (B, T) each.
     count: the tokens of the whole batch, where this is a part of it."""
-    d = log_p_reference - log_p
-    return ((d.exp() - d - 1) * mask).sum() / (count or mask.sum())
+    d = (log_p_reference - log_p) * mask
+    return (d.exp() - d - 1).sum() / (count or mask.sum())
 
 
 def token_weights(returns, critic, batch, correction="mean"):
@@ -247,7 +252,7 @@ def on_policy_items(actor, tokenizer, problems, judge, args, turn):
     # The 1: held-out problem i has the seed [args.seed, i], and numpy fills a seed up with zeros.
     programs = sample_and_judge(actor, tokenizer, chosen, args.group, judge, args,
                                 [args.seed, turn, 1], temperature=1.0, top_p=1.0)
-    if args.baseline == "greedy" and args.returns != "critic" and "rl" in args.objective:
+    if args.baseline == "greedy" and args.returns not in NO_BASELINE and "rl" in args.objective:
         greedy = sample_and_judge(actor, tokenizer, chosen, 1, judge, args, [], method="greedy")
         programs += [replace(program, source="greedy") for program in greedy]
     return rl_items(problems, programs, tokenizer, args)
@@ -289,8 +294,7 @@ def learn_rl(forward, items, critic, start, tokenizer, args, device):
                 with torch.no_grad():
                     reference = token_log_probs(start, batch)
                 kl = kl_to_reference(log_p, reference, mask, num_tokens)
-                loss_rl = loss_rl + args.kl * kl
-        (weight * loss_rl).backward()
+        (weight * (loss_rl + args.kl * kl)).backward()
         shares = [loss_rl.item(), kl.item(), float((q * mask).sum()) / num_tokens]
         tokens = int(batch["source_mask"].sum() + mask.sum())
         totals += weight * np.array([*(share / WORLD_SIZE for share in shares), tokens])
@@ -315,9 +319,10 @@ def train(args):
     held = dict(zip(problems, split(len(problems), args.held_out)))
     held_problems = [problem for key, problem in problems.items() if held[key]]
     learned = {key: problem for key, problem in problems.items() if not held[key]}
-    solved = [(encode_prompt(tokenizer, problem, args.max_source),
-               encode_program(tokenizer, code, args.max_target))
-              for problem in learned.values() for code in problem.solutions]
+    solved = [(prompt, encode_program(tokenizer, code, args.max_target))
+              for problem in learned.values() if problem.solutions
+              for prompt in [encode_prompt(tokenizer, problem, args.max_source)]
+              for code in problem.solutions]
     items = []
     if args.objective != "ce" and args.programs:
         programs = read_judged(args.programs, problems)
@@ -403,17 +408,18 @@ def parse_args(argv=None):
     g.add_argument("--objective", default="ce+rl", choices=["ce", "ce+samples", "rl", "ce+rl"],
                    help="the rows of Table 3; ce+samples takes every sample as right")
     g.add_argument("--returns", default="baseline+critic",
-                   choices=["baseline", "critic", "decay", "baseline+critic"],
-                   help="the rows A, B, C, D of Table 2")
+                   choices=["reward", "baseline", "critic", "decay", "baseline+critic"],
+                   help="the reward alone, Eq. (3), or the rows A, B, C, D of Table 2")
     g.add_argument("--baseline", default="greedy", choices=["greedy", "group", "leave-one-out"],
                    help="what a reward is compared with: the greedy program's, as in the paper; the "
                         "mean of the problem's samples; or of its other samples")
     g.add_argument("--bound", default="taper", choices=["none", "taper", "positive"],
-                   help="of the negative branch: the paper's none; times min(1, p / p when it was "
-                        "sampled, of --programs p under --init); or positive returns only")
+                   help="what a program of negative return counts: in full, as in the paper (none); "
+                        "times min(1, p now / p then), where p then is by the actor that sampled it, "
+                        "for --programs --init (taper); nothing (positive)")
     g.add_argument("--normalize", default="token", choices=["token", "sequence", "program"],
-                   help="the sum over a program's tokens is divided by the batch's tokens, by the "
-                        "program's own, or by nothing (L_ce's too): a mean over programs, Eq. 14")
+                   help="a mean over the batch's tokens (token); over programs, of each one's mean over "
+                        "tokens (sequence), or of each one's sum, as Eq. (14) is, L_ce's too (program)")
     g.add_argument("--correction", default="mean", choices=["none", "mean", "prior"],
                    help="divide the critic's values by their mean in the program, or by the value "
                         "before its first token")
@@ -438,7 +444,10 @@ def parse_args(argv=None):
                 f"so that a run can be continued at the start of a round")
     if "rl" in args.objective and "critic" in args.returns and not args.critic:
         p.error(f"--returns {args.returns} needs --critic")
-    if (args.on_policy and args.group == 1 and "rl" in args.objective and args.returns != "critic"
+    if args.returns in NO_BASELINE and args.baseline != "greedy":
+        p.error(f"--returns {args.returns} compares with nothing, so --baseline {args.baseline} would do "
+                f"nothing; leave it out, or give --returns baseline+critic")
+    if (args.on_policy and args.group == 1 and "rl" in args.objective and args.returns not in NO_BASELINE
             and args.baseline != "greedy"):
         p.error(f"--baseline {args.baseline} compares --group 1 with itself: every return would be 0; "
                 f"give --group 2 or more")

@@ -192,6 +192,8 @@ def test_n_at_k_submits_what_passes_the_example_tests(sample):
     report = run("--problems", problems, "--programs", programs, "--out", out, "--k", 1, "--n", 1, 5)
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["example_passed"] for row in rows] == [None] * 4 + [False, True, False, False]
+    again = run("--problems", problems, "--programs", programs, "--out", out, "--k", 1)
+    assert again.returncode == 2 and "judged with --n" in again.stderr
     table = [line.split() for line in report.stdout.splitlines()]
     assert ["introductory", "1", "4", "3", "75.0", "[75.0,", "75.0]", "100.0", "[100.0,", "100.0]"] in table
     assert ["interview", "1", "1", "0", "0.0", "[0.0,", "0.0]", "0.0", "[0.0,", "0.0]"] in table
@@ -343,7 +345,7 @@ def test_without_matplotlib_one_line_says_so(tmp_path, monkeypatch, capsys):
     ({"--table": "a=good.jsonl", "--programs": None}, "give either"),
     ({"--table": "a=good.jsonl", "--out": None}, "give either"),
     ({"--out": None, "--programs": None, "--table": "j.jsonl"}, "write NAME=FILE"),
-    ({"--out": None, "--programs": None, "--table": "a=s.jsonl"}, "no judged programs"),
+    ({"--out": None, "--programs": None, "--table": "a=s.jsonl"}, "not judged"),
     ({"--out": None, "--programs": None, "--table": ["a=good.jsonl", "a=s.jsonl"]}, "each NAME once"),
     ({"--programs": ["s.jsonl", "./s.jsonl"]}, "a file is given twice"),
 ])

@@ -240,7 +240,7 @@ def test_the_stages_feed_each_other(work, tiny_models, tmp_path, layout, monkeyp
     # so the judged toy programs join.
     capsys.readouterr()
     run("train_rl", "--init", "ws", "--critic", "c", "--problems", "p.jsonl", "--programs",
-        "sj.jsonl", "gj.jsonl", "judged.jsonl", *train, "--out", "rl")
+        "sj.jsonl", "judged.jsonl", *train, "--out", "rl")
     log = capsys.readouterr().out
     assert "reward" in log and "passed" in log
     run("pretrain_ntp", "--task", "repair", "--init", "rl", "--problems", "p.jsonl", "--programs",
@@ -289,6 +289,10 @@ def test_the_stages_feed_each_other(work, tiny_models, tmp_path, layout, monkeyp
     ("sample", ["--model", "tiny", "--problems", "p.jsonl", "--out", "x.jsonl", "--device", "tpu"],
      "no device 'tpu'"),
     ("sample", ["--model", "torn", "--problems", "p.jsonl", "--out", "x.jsonl"], "cannot open torn"),
+    ("sample", ["--model", "critic", "--problems", "p.jsonl", "--out", "x.jsonl"], "is a critic"),
+    ("sample", ["--model", "tiny/typo", "--problems", "p.jsonl", "--out", "x.jsonl"], "no tiny/typo"),
+    ("train_rl", ["--init", "tiny", "--problems", "p.jsonl", "--programs", "judged.jsonl", "--out", "x",
+                  "--returns", "reward", "--baseline", "group"], "would do nothing"),
     ("evaluate", ["--problems", "p.jsonl", "--programs", "judged.jsonl", "--out", "empty"],
      "empty: Is a directory"),
     ("pretrain_ntp", ["--task", "ntp", "--init", "tiny", "--corpus", "corpus", "--out", "p.jsonl"],

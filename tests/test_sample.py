@@ -448,8 +448,8 @@ def run_critic(eager_model, tmp_path):
     often ends at once (such a program passes), and returns the file's text."""
     tokenizer, model = load_model(eager_model, CPU)
     torch.manual_seed(0)
-    Critic(model, binary=True).save_pretrained(tmp_path / "eager")  # it serves as actor, critic and repair model
-    tokenizer.save_pretrained(tmp_path / "eager")
+    Critic(model, binary=True).save_pretrained(tmp_path / "critic")  # the actor is the repair model, too
+    tokenizer.save_pretrained(tmp_path / "critic")
     path = tmp_path / "problems.jsonl"
     path.write_text("".join(json.dumps(
         {"problem_id": i, "question": "Print nothing." * i, "solutions": ["pass"],
@@ -458,9 +458,9 @@ def run_critic(eager_model, tmp_path):
         for i in range(8)))
 
     def run(name, *more):
-        eager = str(tmp_path / "eager")
-        main(["--model", eager, "--critic", eager, "--repairer", eager, "--problems", str(path),
-              "--num-programs", "6", "--mini-batch", "3", "--batch-size", "4", "--max-target", "6",
+        main(["--model", eager_model, "--critic", str(tmp_path / "critic"), "--repairer", eager_model,
+              "--problems", str(path), "--num-programs", "6", "--mini-batch", "3", "--batch-size", "4",
+              "--max-target", "6",
               "--temperature", "1", "--top-p", "1", "--out", str(tmp_path / name), *more])
         return (tmp_path / name).read_text()
     return run
@@ -494,10 +494,10 @@ def test_critic_sampling_end_to_end_is_continued_after_any_line(run_critic, tmp_
     assert run_critic("blind.jsonl") == whole
 
 
-def test_the_first_round_is_what_plain_sampling_draws(run_critic, tmp_path):
+def test_the_first_round_is_what_plain_sampling_draws(run_critic, eager_model, tmp_path):
     """Catches a plain control with other programs than those that critic sampling started from."""
     run_critic("critic.jsonl", "--no-refine", "--no-repair")
-    main(["--model", str(tmp_path / "eager"), "--problems", str(tmp_path / "problems.jsonl"),
+    main(["--model", eager_model, "--problems", str(tmp_path / "problems.jsonl"),
           "--num-programs", "6", "--mini-batch", "3", "--batch-size", "9", "--max-target", "6",
           "--temperature", "1", "--top-p", "1", "--out", str(tmp_path / "plain.jsonl")])
     plain, critic = (read_programs(tmp_path / f"{name}.jsonl") for name in ("plain", "critic"))

@@ -21,8 +21,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 import sandbox  # noqa: E402
 from sandbox import (Judge, Outcome, Problem, Program, REWARD, UserError, append_record, compare_output,  # noqa: E402
-                     compare_value, judge, open_to_continue, pack, read_problems, read_programs, to_row, to_sample,
-                     unpack)
+                     compare_value, judge, open_to_continue, pack, read_judged, read_problems, read_programs,
+                     to_row, to_sample, unpack)
 
 DATA = HERE.parent.parent / "shared" / "data"
 ESCAPED = "/tmp/sandbox-escaped"  # some hostile programs try to write this
@@ -193,6 +193,23 @@ def test_without_pyarrow_one_line_says_so(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UserError, match="test.parquet: pyarrow is missing .pip install pyarrow"):
         read_problems(tmp_path / "test.parquet")
+
+
+def test_programs_judged_by_other_tests_are_refused(tmp_path):
+    """Catches verdicts of a former problems file, in which problem 1 was another, that train a model."""
+    tests = {"inputs": ["1"], "outputs": ["1"]}
+    problem = Problem(1, "q", input_output=tests, example_tests=tests)
+    row = {"problem_id": 1, "code": "", "outcome": "passed_test"}
+    judged = {**row, "judged_with": {"tests": "hidden"}, "tests_checksum": sandbox.tests_checksum(problem, "hidden")}
+    path = write(tmp_path / "j.jsonl", row, judged)  # a stranger's program says nothing of its tests
+    assert len(read_judged([path], {"1": problem})) == 2
+    other = Problem(1, "q", input_output={"inputs": ["1"], "outputs": ["2"]}, example_tests=tests)
+    with pytest.raises(UserError, match="j.jsonl: judged by other tests than those that problem 1 has now"):
+        read_judged([path], {"1": other})
+    judged["judged_with"] = {"tests": "example"}
+    assert len(read_judged([write(tmp_path / "j.jsonl", judged)], {"1": other})) == 1
+    with pytest.raises(UserError, match="not judged"):
+        read_judged([write(tmp_path / "j.jsonl", {"problem_id": 1, "code": ""})], {"1": problem})
 
 
 def test_a_torn_last_line_is_cut_off_and_the_run_continues(tmp_path):

@@ -142,6 +142,7 @@ def flags(*words):
     ("group", "baseline", [-0.1, -0.1, -0.1, -0.3]),             # (1 - 0.3 - 1) / 3; alone
     ("leave-one-out", "baseline", [-0.65, 0.0, 0.35, -0.3]),     # (-0.3 - 1) / 2, (1 - 1) / 2, ...
     ("greedy", "critic", [0.0, 0.0, 0.0, 0.0]),                  # Table 2, row B: none
+    ("greedy", "reward", [0.0, 0.0, 0.0, 0.0]),                  # Eq. (3): none
 ])
 def test_baselines_by_hand(baseline, returns, r_b):
     """Catches a baseline of another problem, a mean that takes the greedy program in, and a judge's
@@ -154,6 +155,12 @@ def test_baselines_by_hand(baseline, returns, r_b):
 def test_samples_without_their_greedy_program_are_refused():
     with pytest.raises(UserError, match="no greedy program"):
         with_baselines(PROGRAMS[:6], "greedy", "baseline")
+
+
+def test_a_second_greedy_program_is_refused():
+    """Catches samples of a second round that are compared with the greedy program of the first one."""
+    with pytest.raises(UserError, match="'b' has 2 greedy programs"):
+        with_baselines(PROGRAMS + PROGRAMS[-1:], "greedy", "baseline")
 
 
 def test_samples_whose_greedy_program_has_no_verdict_are_left_out():
@@ -231,7 +238,7 @@ def test_the_divergence_is_zero_at_the_reference_and_pulls_back_to_it():
     the estimate is 0.5 + log 2 - 1 and its gradient lowers log p. Padding adds nothing."""
     log_p = LOG_P.clone().requires_grad_()
     assert kl_to_reference(log_p, LOG_P, MASK).item() == 0
-    reference = LOG_P - torch.tensor([[torch.tensor(2.0).log(), 0, 0], [0, 0, 9]])
+    reference = LOG_P - torch.tensor([[torch.tensor(2.0).log(), 0, 0], [0, 0, -99]])
     value = kl_to_reference(log_p, reference, MASK)
     assert value.item() == pytest.approx((0.5 + 0.6931472 - 1) / 5, abs=1e-6)
     value.backward()
@@ -308,10 +315,11 @@ def test_the_critics_values_weigh_tokens_around_one(monkeypatch):
     torch.testing.assert_close(weights, torch.tensor([[0.5, 1.0, 1.5], [0.5, 1.5, 0.0]]))
 
 
-@pytest.mark.parametrize("flags", [[], ["--normalize", "sequence"], ["--accumulate", "2"]])
+@pytest.mark.parametrize("flags", [[], ["--normalize", "sequence"], ["--accumulate", "2"], ["--kl", "2"],
+                                   ["--returns", "reward"]])
 def test_a_step_has_the_loss_of_its_whole_batch(tiny_model, flags):
     """Catches a count that is not the batch's: programs of 2, 4 and 3 tokens, alone or in two parts
-    (the first and third, then the second), give the loss of all three at once."""
+    (the first and third, then the second), give the loss of all three at once; and a divergence in it."""
     tokenizer, model = load_model(tiny_model, torch.device("cpu"))
     model.eval()
     args = parse_args(["--init", "x", "--problems", "x", "--out", "x", "--programs", "x",
@@ -324,9 +332,13 @@ def test_a_step_has_the_loss_of_its_whole_batch(tiny_model, flags):
     r_s, r_b = torch.tensor([item[4:] for item in items]).T
     wanted = policy_gradient_loss(log_p, batch["target_mask"], r_s, r_b, torch.ones_like(log_p),
                                   normalize=args.normalize)
-    loss_rl, kl, weight, tokens = learn_rl(model, items, None, None, tokenizer, args,
+    start = load_model(tiny_model, torch.device("cpu"))[1]
+    with torch.no_grad():
+        start.get_input_embeddings().weight *= 1.1
+    loss_rl, kl, weight, tokens = learn_rl(model, items, None, start, tokenizer, args,
                                            torch.device("cpu"))
-    assert (loss_rl, kl, weight, tokens) == pytest.approx((wanted.item(), 0.0, 1.0, 6 + 9), rel=1e-5)
+    assert (loss_rl, weight, tokens) == pytest.approx((wanted.item(), 1.0, 6 + 9), rel=1e-5)
+    assert (kl > 0) == bool(args.kl)
     assert type(loss_rl) is float  # state.pt holds sums of these, and does not open with numpy's
 
 
