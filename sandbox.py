@@ -169,7 +169,7 @@ def run_main(main):
             raise
         complaint = f"{error.filename or 'cannot write'}: {error.strerror}; {remedy}"
     except KeyboardInterrupt:
-        print("\nstopped; the same command continues from here", file=sys.stderr)
+        print("\nstopped; the same command continues from what is saved", file=sys.stderr)
         sys.exit(130)
     print(f"{os.path.basename(sys.argv[0])}: {complaint}", file=sys.stderr)
     sys.exit(2)
@@ -1115,7 +1115,8 @@ def run_test(streams, customary, seconds, leave=os._exit):
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException as error:
         status, raised = 1, type(error).__name__
-    for stream in (getattr(sys, "stdout", stdout), stdout):
+    its_own = getattr(sys, "stdout", stdout)
+    for stream in (its_own, stdout)[its_own is stdout:]:  # once, where they are the same
         with contextlib.suppress(BaseException):  # of a closed stream, say: Python only reports it
             if "threading" in sys.modules:
                 sys.modules["threading"]._shutdown()  # waits for the threads that are no daemons

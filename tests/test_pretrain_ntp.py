@@ -8,6 +8,7 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import tokenizers
 import torch
 import torch.nn.functional as F
 import transformers
@@ -184,6 +185,35 @@ def test_a_model_with_too_few_positions_is_refused_before_any_work(tiny_models, 
     with pytest.raises(UserError, match="at most 640 tokens"):
         sample.main(["--model", tiny_models["GPT2"], "--problems", str(tmp_path / "p.jsonl"),
                      "--out", str(tmp_path / "s.jsonl")])
+
+
+def test_a_model_without_a_cache_of_keys_and_values_is_refused(tiny_models, tmp_path):
+    """Catches a Mamba, which trains, and whose programs cannot be sampled afterwards."""
+    tokenizer, _ = load_model(tiny_models["Qwen2"], CPU)
+    transformers.MambaForCausalLM(transformers.MambaConfig(
+        vocab_size=len(tokenizer), hidden_size=16, state_size=4, num_hidden_layers=1)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="something else than keys and values"):
+        load_model(str(tmp_path), CPU)
+
+
+def test_a_tokenizer_that_loses_white_space_is_refused(tiny_models, tmp_path):
+    """Catches T5's own, with which every program of two lines becomes one that does not compile."""
+    tokenizer, model = load_model(tiny_models["T5"], CPU)
+    tokenizer.backend_tokenizer.normalizer = tokenizers.normalizers.Replace(tokenizers.Regex(r"\s+"), " ")
+    tokenizer.save_pretrained(tmp_path)
+    model.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="loses white space"):
+        load_model(str(tmp_path), CPU)
+
+
+def test_what_pads_is_learned_where_it_also_ends_a_program(tiny_models, tmp_path):
+    """Catches a model whose end of sequence is learned until a checkpoint names it as padding, too: a run
+    that was killed would end otherwise."""
+    tokenizer, model = load_model(tiny_models["Qwen2"], CPU)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert load_model(str(tmp_path), CPU)[1].get_input_embeddings().padding_idx is None
 
 
 def test_an_encoder_decoder_that_counts_positions_is_refused(tiny_models, tmp_path):

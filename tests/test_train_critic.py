@@ -31,6 +31,20 @@ def test_known_logits_give_a_known_loss():
         0.6931 * 3 / 4, abs=1e-4)
 
 
+def test_an_output_layer_that_no_loss_reaches_is_not_trained(tiny_models):
+    """Catches a T5 1.1, whose output layer is not its input layer, though its config says so: its optimizer has
+    no state for what gets no gradient, and a killed run could not be continued."""
+    _, model = load_model(tiny_models["T5"], torch.device("cpu"))
+    Critic(model)
+    assert model.lm_head.weight.requires_grad  # it is the embedding
+    model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight + 1)
+    assert model.config.tie_word_embeddings
+    Critic(model, likelihood=True)
+    assert model.lm_head.weight.requires_grad
+    Critic(model)
+    assert not model.lm_head.weight.requires_grad and model.shared.weight.requires_grad
+
+
 @pytest.fixture(scope="module", params=[*itertools.product(LAYOUTS, [False]), ("T5", True), ("GPT2", True)],
                 ids=lambda param: param[0] + (", likelihood" if param[1] else ""))
 def critic(tiny_models, request):
