@@ -919,7 +919,8 @@ def add_trainer_flags(parser, need_problems=True, need_programs=False):
     g.add_argument("--steps", type=whole(1), default=1000, help="optimizer steps in all")
     g.add_argument("--batch-size", type=whole(1), default=64, help="pairs or programs a step")
     g.add_argument("--lr", type=number(0), default=2e-5, help="peak learning rate")
-    g.add_argument("--save-every", type=whole(1), default=200, help="steps between checkpoints, of which the newest is kept")
+    g.add_argument("--save-every", type=whole(1), default=200,
+                   help="steps between checkpoints, of which only the newest is kept")
     g.add_argument("--log-every", type=whole(1), default=20, help="steps between log lines")
     g.add_argument("--seed", type=whole(0), default=0, help="of all that is random")
     g.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")

@@ -74,7 +74,7 @@ TRAIN = os.path.join(DATA, "train.jsonl")
 LENGTHS = ["--max-source", "320", "--max-target", "256"]
 CE = ["--objective", "ce"]
 DEMO_LOSS = ["--returns", "critic", "--bound", "positive"]  # of demo.sh's L_rl
-ROUND_PROGRAMS = ["--num-programs", "2", "--temperature", "1.0"]  # of demo.sh's second round, --seed 1S
+ROUND_PROGRAMS = ["--num-programs", "2", "--temperature", "1.0"]  # of demo.sh's second round
 PRETRAIN_STEPS = 100  # of demo.sh
 # in five rounds nearly as many programs as demo.sh's samples, 4,028, of the actor as it is then
 ROUNDS = ["--on-policy", "--round-steps", "40", "--save-every", "40"]
