@@ -1115,8 +1115,7 @@ def run_test(streams, customary, seconds, leave=os._exit):
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException as error:
         status, raised = 1, type(error).__name__
-    its_own = getattr(sys, "stdout", stdout)
-    for stream in (its_own, stdout)[its_own is stdout:]:  # once, where they are the same
+    for stream in (getattr(sys, "stdout", stdout), stdout):
         with contextlib.suppress(BaseException):  # of a closed stream, say: Python only reports it
             if "threading" in sys.modules:
                 sys.modules["threading"]._shutdown()  # waits for the threads that are no daemons

@@ -319,10 +319,10 @@ def train(args):
     held = dict(zip(problems, split(len(problems), args.held_out)))
     held_problems = [problem for key, problem in problems.items() if held[key]]
     learned = {key: problem for key, problem in problems.items() if not held[key]}
-    solved = [(prompt, encode_program(tokenizer, code, args.max_target))
-              for problem in learned.values() if problem.solutions
-              for prompt in [encode_prompt(tokenizer, problem, args.max_source)]
-              for code in problem.solutions]
+    sources = {key: encode_prompt(tokenizer, problem, args.max_source)
+               for key, problem in learned.items() if problem.solutions}
+    solved = [(source, encode_program(tokenizer, code, args.max_target))
+              for key, source in sources.items() for code in learned[key].solutions]
     items = []
     if args.objective != "ce" and args.programs:
         programs = read_judged(args.programs, problems)

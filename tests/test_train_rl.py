@@ -319,7 +319,8 @@ def test_the_critics_values_weigh_tokens_around_one(monkeypatch):
                                    ["--returns", "reward"]])
 def test_a_step_has_the_loss_of_its_whole_batch(tiny_model, flags):
     """Catches a count that is not the batch's: programs of 2, 4 and 3 tokens, alone or in two parts
-    (the first and third, then the second), give the loss of all three at once; and a divergence in it."""
+    (the first and third, then the second), give the loss of all three at once; a divergence that is logged in
+    it, or has no gradient."""
     tokenizer, model = load_model(tiny_model, torch.device("cpu"))
     model.eval()
     args = parse_args(["--init", "x", "--problems", "x", "--out", "x", "--programs", "x",
@@ -335,8 +336,14 @@ def test_a_step_has_the_loss_of_its_whole_batch(tiny_model, flags):
     start = load_model(tiny_model, torch.device("cpu"))[1]
     with torch.no_grad():
         start.get_input_embeddings().weight *= 1.1
+    with autocast(model.device), torch.no_grad():
+        reference = token_log_probs(start, batch)
+    (wanted + args.kl * kl_to_reference(log_p, reference, batch["target_mask"])).backward()
+    gradient = model.get_input_embeddings().weight.grad.clone()
+    model.zero_grad()
     loss_rl, kl, weight, tokens = learn_rl(model, items, None, start, tokenizer, args,
                                            torch.device("cpu"))
+    torch.testing.assert_close(model.get_input_embeddings().weight.grad, gradient, rtol=0.05, atol=0.002)
     assert (loss_rl, weight, tokens) == pytest.approx((wanted.item(), 1.0, 6 + 9), rel=1e-5)
     assert (kl > 0) == bool(args.kl)
     assert type(loss_rl) is float  # state.pt holds sums of these, and does not open with numpy's
