@@ -90,7 +90,6 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import types
@@ -160,9 +159,19 @@ def run_main(main):
     sys.stdout.reconfigure(errors="backslashreplace")  # programs hold what a terminal may not know
     try:
         main()
+        sys.stdout.flush()
         return
     except UserError as error:
         complaint = error
+    except BrokenPipeError:
+        stdout = select.poll()
+        stdout.register(1, 0)
+        if not stdout.poll(0):  # it is not what `| head` leaves behind
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would complain at its end
+        print("stopped, as nobody reads the output; the same command continues from what is saved",
+              file=sys.stderr)
+        sys.exit(1)
     except OSError as error:
         remedy = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the path"
         if error.filename is None and remedy != "make room":  # none of the user's files
@@ -981,8 +990,11 @@ def run_keeper(control, cell_socket, numpy, options):
             exec("import numpy, numpy as np", CUSTOMARY)
     if options["namespaces"]:
         enter_namespaces()
-    scratch = SCRATCH if options["namespaces"] else tempfile.mkdtemp(prefix="sandbox-")
-    tempfile.tempdir = None  # mkdtemp has kept where it is, which a test cannot reach
+    scratch = SCRATCH
+    if not options["namespaces"]:
+        import tempfile  # only here, since every fork copies what it brings along
+        scratch = tempfile.mkdtemp(prefix="sandbox-")
+        tempfile.tempdir = None  # mkdtemp has kept where it is, which a test cannot reach
     LIBC.prctl(PR_SET_SUBREAPER, 1)  # orphans among our descendants become our children
     pid = forked(run_cell, cell_socket, scratch, options)
     socket.send_fds(control, [str(pid).encode()], [os.open(scratch, os.O_RDONLY)])
@@ -1037,7 +1049,8 @@ def run_cell(grader, scratch, options):
     sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", errors="surrogateescape",
                                        closefd=False)
     sys.argv, seconds = ["solution.py"], math.ceil(options["time_limit"])
-    customary = {**CUSTOMARY, "stdin": sys.stdin, "stdout": sys.stdout}
+    customary = types.ModuleType("builtins")  # made here, or each test would write to all of them
+    vars(customary).update({**vars(builtins), **CUSTOMARY, "stdin": sys.stdin, "stdout": sys.stdout})
     gc.freeze()
     send(grader, limited)
     while True:
@@ -1095,9 +1108,9 @@ def run_test(streams, customary, seconds, leave=os._exit):
     set_limit(resource.RLIMIT_CPU, seconds + 1)
     module = types.ModuleType("__main__" if kind == "stdin" else "solution")
     sys.modules["__main__"] = sys.modules[module.__name__] = module
-    module.__builtins__, module.__file__ = builtins, "solution.py"
     if kind != "stdin" or apps:
-        vars(builtins).update(customary)
+        sys.modules["builtins"] = customary
+    module.__builtins__, module.__file__ = sys.modules["builtins"], "solution.py"
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a program may interrupt itself
     try:
         compiled = compile_program(code, apps)
@@ -1115,7 +1128,7 @@ def run_test(streams, customary, seconds, leave=os._exit):
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException as error:
         status, raised = 1, type(error).__name__
-    for stream in (getattr(sys, "stdout", stdout), stdout):
+    for stream in {id(it): it for it in (getattr(sys, "stdout", stdout), stdout)}.values():
         with contextlib.suppress(BaseException):  # of a closed stream, say: Python only reports it
             if "threading" in sys.modules:
                 sys.modules["threading"]._shutdown()  # waits for the threads that are no daemons
@@ -1511,7 +1524,8 @@ class Worker:
     """The caller's side of one grader."""
 
     def __init__(self, options):
-        environment = {"OPENBLAS_NUM_THREADS": "1"}  # numpy's threads would not survive a fork
+        # numpy's threads would not survive a fork; what is linked late is linked in each fork anew
+        environment = {"OPENBLAS_NUM_THREADS": "1", "LD_BIND_NOW": "1"}
         if "LD_LIBRARY_PATH" in os.environ:
             environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
         self.socket, theirs = socket.socketpair()

@@ -120,6 +120,18 @@ def test_a_script_exits_as_its_main_does():
         assert read(stage + ".py").endswith('if __name__ == "__main__":\n    run_main(main)\n')
 
 
+def test_output_that_nobody_reads_ends_a_script():
+    """Catches a traceback after `| head`, for what is printed at once and for what is left in the buffer."""
+    for body in ("print(1, flush=True)", "print(1)"):
+        unread, stdout = os.pipe()
+        os.close(unread)
+        script = subprocess.run([sys.executable, "-c", f"import sandbox; sandbox.run_main(lambda: {body})"],
+                                cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True)
+        os.close(stdout)
+        assert script.returncode == 1 and script.stderr.startswith("stopped, as nobody reads the output;")
+        assert len(script.stderr.splitlines()) == 1
+
+
 def test_imports_run_upward_and_the_list_of_files_is_closed():
     """Catches a seventh script, and a stage that imports a later one."""
     assert sorted(name for name in os.listdir(ROOT) if name.endswith(".py")) == sorted(
