@@ -410,6 +410,26 @@ def load_model(name, device, positions=0, vocab_texts=None, of_critic=False):
         raise UserError(f"cannot open {name} as a language model ({reason[:200]}); give a directory "
                         f"written by pretrain_ntp.py or train_rl.py, or the hub name of an "
                         f"encoder-decoder or decoder-only model") from None
+    check_model(name, model, tokenizer, loaded["missing_keys"], positions)
+    if tokenizer.pad_token is None:  # GPT-2 has none; padding is masked, so any token will do
+        tokenizer.pad_token = tokenizer.eos_token
+    # A program ends as it was trained to, and nothing else (a penalty on repetition, say) is a habit of
+    # the checkpoint's.
+    model.config.eos_token_id, model.config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
+    model.generation_config = transformers.GenerationConfig.from_model_config(model.config)
+    # Some layouts do not learn what padding means, here perhaps the token that ends a program; and only
+    # once it stands in the config.json that we write.
+    model.get_input_embeddings().padding_idx = None
+    return tokenizer, model.to(device)
+
+
+def check_model(name, model, tokenizer, missing, positions):
+    """A UserError where the stages cannot work with this model, and why. missing: the names of weights
+    that its checkpoint lacks."""
+    config = model.config
+    if missing:  # transformers has drawn them at random
+        raise UserError(f"{name} lacks weights of the model that its config.json describes "
+                        f"({min(missing)}); give a whole checkpoint")
     if not config.is_encoder_decoder:
         with torch.no_grad():  # how much the second token changes what the first and itself predict
             logits = model(input_ids=torch.tensor([[0, 1], [0, 2]])).logits
@@ -429,9 +449,6 @@ def load_model(name, device, positions=0, vocab_texts=None, of_critic=False):
     elif getattr(config, "max_position_embeddings", None):  # BART: padding before W would shift it
         raise UserError(f"{name} counts positions; give an encoder-decoder that learns from distances, "
                         f"as T5 does, or a decoder-only model")
-    if loaded["missing_keys"]:  # transformers would draw them at random
-        raise UserError(f"{name} lacks weights of the model that its config.json describes "
-                        f"({min(loaded['missing_keys'])}); give a whole checkpoint")
     if tokenizer.eos_token is None:
         raise UserError(f"the tokenizer of {name} has no end-of-sequence token, by which a program ends; "
                         f"use a model that has one")
@@ -441,16 +458,6 @@ def load_model(name, device, positions=0, vocab_texts=None, of_critic=False):
                         f"another one; use a model whose tokenizer keeps it, as CodeT5's")
     if config.is_encoder_decoder and getattr(config, "decoder_start_token_id", None) is None:
         raise UserError(f"{name} has no decoder_start_token_id in its config.json; add it")
-    if tokenizer.pad_token is None:  # GPT-2 has none; padding is masked, so any token will do
-        tokenizer.pad_token = tokenizer.eos_token
-    # A program ends as it was trained to, and nothing else (a penalty on repetition, say) is a habit of
-    # the checkpoint's.
-    model.config.eos_token_id, model.config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
-    model.generation_config = transformers.GenerationConfig.from_model_config(model.config)
-    # Some layouts do not learn what padding means, here perhaps the token that ends a program; and only
-    # once it stands in the config.json that we write.
-    model.get_input_embeddings().padding_idx = None
-    return tokenizer, model.to(device)
 
 
 @torch.no_grad()
