@@ -215,8 +215,9 @@ def train_actor(args, flags, seed, out):
         samples.append(judged_programs(TRAIN, model, demo, 0, "--greedy", split="greedy"))
     for turn in range(1, args.rounds + 1):
         if turn > 1 and flags != CE:
-            samples.append(judged_programs(f"{demo}/unsolved.jsonl", model, out, f"{turn - 1}{seed}",
-                                           *ROUND_PROGRAMS, split=f"round-{turn}"))
+            left = still_unsolved(f"{demo}/unsolved.jsonl", samples, f"{out}/unsolved-{turn}.jsonl")
+            samples.append(judged_programs(left, model, out, f"{turn - 1}{seed}", *ROUND_PROGRAMS,
+                                           split=f"round-{turn}"))
         given = [] if args.table == "returns-on-policy" and "--on-policy" in flags else samples
         run = f"{out}/actor" + (f"-{turn}" if turn > 1 else "")
         costs.append(train("train_rl.py", run, "--init", model, "--critic", f"{demo}/critic",
@@ -225,6 +226,16 @@ def train_actor(args, flags, seed, out):
                            "--warmup", 10, "--save-every", 50, "--seed", seed, *LENGTHS, *flags))
         model = run
     return run, np.sum(costs, axis=0).tolist()
+
+
+def still_unsolved(problems, judged, path):
+    """Write to `path` those problems of a file that no program of these judged files solves."""
+    solved = {program.key for file in judged for program in read_programs(file)
+              if program.outcome == "passed_test"}
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(problems) as source, open(path, "w") as file:
+        file.writelines(line for line in source if str(json.loads(line)["problem_id"]) not in solved)
+    return path
 
 
 def train_warm_start(args, tasks, seed, out):

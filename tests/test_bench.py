@@ -15,7 +15,7 @@ import pretrain_ntp  # noqa: E402
 import sample  # noqa: E402
 import tables  # noqa: E402
 import train_rl  # noqa: E402
-from sandbox import Program, append_record  # noqa: E402
+from sandbox import Problem, Program, append_record, to_row  # noqa: E402
 
 
 def write_programs(path, programs):
@@ -190,10 +190,32 @@ def test_the_row_of_both_losses_is_the_demo_s(commands, tmp_path):
         "init", "out", "problems", "critic", "programs", "save_every"}
 
 
+def write_demo(folder):
+    """A demo's problems without a solution, 1, 10 and 2, of which samples solve the first, one at the second
+    try, and the third not; returns the lines of the two that are left."""
+    lines = [json.dumps(to_row(Problem(f"train/{n}", "Add."))) + "\n" for n in (1, 10, 2)]
+    (folder / "unsolved.jsonl").write_text("".join(lines))
+    write_programs(folder / "samples_judged.jsonl", judged("train/1", "fp") + judged("train/2", "f"))
+    return "".join(lines[1:])
+
+
+def test_the_demo_s_second_round_is_on_the_problems_that_are_left(tmp_path):
+    """Catches a pattern that takes problem 10 for problem 1, or a failed program for one that passed."""
+    left = write_demo(tmp_path)
+    with open(os.path.join(ROOT, "demo.sh")) as file:
+        lines = [line for line in file if line.startswith("grep ") and "solved.txt" in line]
+    subprocess.run(["bash", "-euc", "".join(lines)], env={"D": str(tmp_path), "PATH": os.environ["PATH"]},
+                   check=True)
+    assert (tmp_path / "still_unsolved.jsonl").read_text() == left
+    tables.still_unsolved(tmp_path / "unsolved.jsonl", [tmp_path / "samples_judged.jsonl"], tmp_path / "x")
+    assert (tmp_path / "x").read_text() == left
+
+
 def test_two_rounds_are_the_demo_s(commands, tmp_path):
     """Catches a second round from the warm start, of other programs than demo.sh's, or for L_ce alone,
     which takes none."""
-    args = tables.parse_args(["--table", "3", "--rounds", "2", "--work", str(tmp_path)])
+    args = tables.parse_args(["--table", "3", "--rounds", "2", "--work", str(tmp_path), "--demo", str(tmp_path)])
+    left = write_demo(tmp_path)
     run, cost = tables.train_actor(args, tables.TABLES["3"]["ce+rl"][0], 3, str(tmp_path))
     scripts = [script for script, *_ in commands]
     assert scripts == ["train_rl.py", "sample.py", "evaluate.py", "train_rl.py"] and cost == [2.0, 4]
@@ -202,6 +224,8 @@ def test_two_rounds_are_the_demo_s(commands, tmp_path):
     sampled = vars(sample.parse_args(sampled))
     assert first["out"] == sampled["model"] == second["init"] and second["out"] == run
     assert second["programs"] == first["programs"] + [judged[judged.index("--out") + 1]]
+    with open(sampled["problems"]) as file:
+        assert file.read() == left
     assert different(second, demo_flags(train_rl.parse_args, "train_rl.py", number=1)) == {
         "init", "out", "problems", "critic", "programs", "save_every"}
     assert different(sampled, demo_flags(sample.parse_args, "sample.py", number=1)) <= {
