@@ -33,7 +33,7 @@ python evaluate.py --problems $D/unsolved.jsonl --programs $D/samples.jsonl --ou
 $RUN train_critic.py --likelihood --init $D/warmstart --problems $TRAIN --programs $D/samples_judged.jsonl --out $D/critic $L --steps 100 --batch-size 32 --lr 3e-4 --warmup 10 --held-out 0.1
 # Eq. (14): the actor learns from the unit tests, L_ce on the solutions + L_rl on its own programs.
 $RUN train_rl.py --init $D/warmstart --critic $D/critic --problems $TRAIN --programs $D/samples_judged.jsonl --out $D/rl-1 $L --steps 200 --batch-size 32 --lr 1e-3 --warmup 10 --save-every 100 --returns critic --bound positive
-# A second round: of the problems that no program has solved yet it solves some now, and learns from two new programs for each, too.
+# A second round: it solves many of the problems now that it had not solved. Two new programs for each of these join the others.
 grep '"outcome": "passed_test"' $D/samples_judged.jsonl | grep -o '"problem_id": "[^"]*"' > $D/solved.txt
 grep -vFf $D/solved.txt $D/unsolved.jsonl > $D/still_unsolved.jsonl
 $RUN sample.py --model $D/rl-1 --problems $D/still_unsolved.jsonl --out $D/rl-1_samples.jsonl --batch-size $MANY --num-programs 2 --temperature 1.0 $L --seed 1${SEED:-0}
