@@ -184,6 +184,9 @@ def corpus_texts(paths):
     """
     standard = sysconfig.get_paths()["stdlib"]
     not_corpus = {"site-packages", "dist-packages", "test", "tests", "idle_test", "lib2to3"}
+    for path in paths:  # before the first of them is read, which may take hours
+        if not os.path.exists(path):
+            raise UserError(f"cannot read {path}: there is no such file or directory; check --corpus")
     for path in paths or [standard]:
         if os.path.isdir(path):
             for name in sorted(glob.glob(os.path.join(glob.escape(path), "**", "*.py"), recursive=True)):
@@ -227,22 +230,28 @@ def train_tokenizer(texts, vocab_size):
 
 def tokenize_corpus(paths, tokenizer, out, anew):
     """Tokenize the corpus once, text by text, into a memory-mapped file:
-    (ids of all texts, start of each text). `anew`: what is there may be of another tokenizer."""
-    ids, starts = os.path.join(out, "corpus.ids"), os.path.join(out, "corpus.starts.npy")
-    if RANK == 0 and (anew or not os.path.exists(starts)):
-        ends = [0]
-        with open(ids, "wb") as file:
-            for text in corpus_texts(paths):
+    (ids of all texts, start of each text). What a killed run has done is kept. `anew`: what is there
+    may be of another tokenizer."""
+    ids, ends = os.path.join(out, "corpus.ids"), os.path.join(out, "corpus.ends")
+    part = ends + ".part"  # renamed when both are whole
+    if RANK == 0 and (anew or not os.path.exists(ends)):
+        for path in (ids, part):
+            open(path, "wb" if anew else "ab").close()
+        done = np.fromfile(part, dtype=np.int64)
+        total = int(done[-1]) if len(done) else 0
+        os.truncate(ids, 4 * total), os.truncate(part, 8 * len(done))
+        with open(ids, "ab") as id_file, open(part, "ab") as end_file:
+            for text in itertools.islice(corpus_texts(paths), len(done), None):
                 row = encode_program(tokenizer, text, sys.maxsize)
-                np.array(row, dtype=np.uint32).tofile(file)
-                ends.append(ends[-1] + len(row))
-        if len(ends) == 1:
+                np.array(row, dtype=np.uint32).tofile(id_file)  # before the end that counts it
+                total += len(row)
+                np.array([total]).tofile(end_file)
+        if not total:
             raise UserError(f"no Python files under {' '.join(paths)}; give --corpus directories "
                             f"that hold .py files, or .jsonl or .parquet files")
-        np.save(starts + ".tmp.npy", ends)
-        os.replace(starts + ".tmp.npy", starts)  # last: it says that both are whole
+        os.replace(part, ends)
     gather(None)  # all processes wait for it
-    return np.memmap(ids, dtype=np.uint32, mode="r"), np.load(starts)
+    return np.memmap(ids, dtype=np.uint32, mode="r"), np.r_[0, np.fromfile(ends, dtype=np.int64)]
 
 
 def draw_windows(ids, starts, files, count, length, rng):
@@ -427,9 +436,6 @@ def check_model(name, model, tokenizer, missing, positions):
     """A UserError where the stages cannot work with this model, and why. missing: the names of weights
     that its checkpoint lacks."""
     config = model.config
-    if missing:  # transformers has drawn them at random
-        raise UserError(f"{name} lacks weights of the model that its config.json describes "
-                        f"({min(missing)}); give a whole checkpoint")
     if not config.is_encoder_decoder:
         with torch.no_grad():  # how much the second token changes what the first and itself predict
             logits = model(input_ids=torch.tensor([[0, 1], [0, 2]])).logits
@@ -449,6 +455,9 @@ def check_model(name, model, tokenizer, missing, positions):
     elif getattr(config, "max_position_embeddings", None):  # BART: padding before W would shift it
         raise UserError(f"{name} counts positions; give an encoder-decoder that learns from distances, "
                         f"as T5 does, or a decoder-only model")
+    if missing:  # transformers has drawn them at random
+        raise UserError(f"{name} lacks weights of the model that its config.json describes "
+                        f"({min(missing)}); give a whole checkpoint")
     if tokenizer.eos_token is None:
         raise UserError(f"the tokenizer of {name} has no end-of-sequence token, by which a program ends; "
                         f"use a model that has one")
@@ -632,8 +641,8 @@ def start_run(args):
     if RANK == 0:
         os.makedirs(args.out, exist_ok=True)
         lock(args.out)
-    corpus = os.path.exists(os.path.join(args.out, "corpus.starts.npy"))  # made with these flags
-    check_config(os.path.join(args.out, "config.json"), args, started=checkpoint or corpus)
+    corpus = glob.glob(os.path.join(glob.escape(args.out), "corpus.ends*"))  # made with these flags
+    check_config(os.path.join(args.out, "config.json"), args, started=checkpoint or any(map(os.path.getsize, corpus)))
     gather(None)  # all processes wait for it
     return device, checkpoint
 

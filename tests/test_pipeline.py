@@ -357,7 +357,7 @@ def test_bad_input_gets_one_sentence_and_exit_status_2(work, name, words, says, 
     (work / "empty").mkdir(exist_ok=True)
     (work / "begun").mkdir(exist_ok=True)  # killed between its corpus and its first checkpoint
     (work / "begun" / "config.json").write_text('{"corpus": ["corpus"], "versions": {}}')
-    (work / "begun" / "corpus.starts.npy").write_text("")
+    (work / "begun" / "corpus.ends").write_text("8 bytes.")
     shutil.copytree(work / "tiny", work / "torn", dirs_exist_ok=True)
     (work / "torn" / "model.safetensors").write_bytes(b"half")
     shutil.copytree(work / "tiny", work / "torn_critic", dirs_exist_ok=True)

@@ -1,6 +1,7 @@
 """Pairs, prompts, the loss and checkpoints of pretrain_ntp.py."""
 import argparse
 import fcntl
+import itertools
 import json
 import os
 import shutil
@@ -512,6 +513,39 @@ def test_a_tokenizer_trained_anew_reads_the_corpus_anew(tmp_path, monkeypatch):
     tokenizer, _ = load_model(str(tmp_path / "out"), CPU)
     ids = np.fromfile(tmp_path / "out" / "corpus.ids", dtype=np.uint32)
     assert decode_program(tokenizer, ids) == "second = 2\n" * 99
+
+
+def test_a_killed_run_keeps_what_it_has_tokenized(tmp_path, tiny_model, monkeypatch):
+    """Catches a corpus that is begun anew, one with a text twice or left out, and other flags for the rest of
+    it. Five texts; killed at the third, of which a part is written."""
+    (tmp_path / "corpus").mkdir()
+    for i in range(5):
+        (tmp_path / "corpus" / f"{i}.py").write_text(f"text = {i}\n")
+    flags = ["--task", "ntp", "--init", tiny_model, "--corpus", str(tmp_path / "corpus"), "--steps", "1",
+             "--out", str(tmp_path), "--max-source", "9", "--max-target", "9", "--held-out", "0"]
+    tokenizer, _ = load_model(tiny_model, CPU)
+    corpus_texts, read = pretrain_ntp.corpus_texts, []
+
+    def killed(paths):
+        yield from itertools.islice(corpus_texts(paths), 2)
+        raise KeyboardInterrupt
+
+    def encode(tokenizer, text, most):
+        read.append(text)
+        return encode_program(tokenizer, text, most)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pretrain_ntp, "corpus_texts", killed)
+        main(flags)
+    with open(tmp_path / "corpus.ids", "ab") as file:
+        file.write(b"torn")
+    with pytest.raises(UserError, match="--pivot was"):
+        main(flags + ["--pivot", "0.5", "0.5"])
+    monkeypatch.setattr(pretrain_ntp, "encode_program", encode)
+    ids, starts = pretrain_ntp.tokenize_corpus([str(tmp_path / "corpus")], tokenizer, str(tmp_path), anew=False)
+    assert [ids[a:b].tolist() for a, b in zip(starts, starts[1:])] == [
+        encode_program(tokenizer, f"text = {i}\n", 99) for i in range(5)]
+    assert len(ids) == starts[-1] and read == [f"text = {i}\n" for i in (2, 3, 4)]
 
 
 def test_a_corpus_is_directories_and_files_of_rows(tmp_path, tiny_model):
