@@ -641,8 +641,9 @@ def start_run(args):
     if RANK == 0:
         os.makedirs(args.out, exist_ok=True)
         lock(args.out)
-    corpus = glob.glob(os.path.join(glob.escape(args.out), "corpus.ends*"))  # made with these flags
-    check_config(os.path.join(args.out, "config.json"), args, started=checkpoint or any(map(os.path.getsize, corpus)))
+    corpus = glob.glob(os.path.join(glob.escape(args.out), "corpus.ends*"))  # of these flags
+    started = checkpoint or any(map(os.path.getsize, corpus))
+    check_config(os.path.join(args.out, "config.json"), args, started)
     gather(None)  # all processes wait for it
     return device, checkpoint
 
