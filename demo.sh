@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole of CodeRL on mini-APPS, in 13 to 15 minutes on two recent CPU cores (older ones take longer), or on a CUDA card.
+# The whole of CodeRL on mini-APPS, in 12 to 15 minutes on two recent CPU cores (older ones take longer), or on a CUDA card.
 # Kill it anywhere and start it again: every stage goes on where it was. Results: runs/demo/.
 # SEED=1 bash demo.sh is another run, from other random weights, on the same problems: runs/demo-1/.
 set -euo pipefail

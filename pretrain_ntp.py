@@ -235,12 +235,11 @@ def tokenize_corpus(paths, tokenizer, out, anew):
     ids, ends = os.path.join(out, "corpus.ids"), os.path.join(out, "corpus.ends")
     part = ends + ".part"  # renamed when both are whole
     if RANK == 0 and (anew or not os.path.exists(ends)):
-        for path in (ids, part):
-            open(path, "wb" if anew else "ab").close()
-        done = np.fromfile(part, dtype=np.int64)
-        total = int(done[-1]) if len(done) else 0
-        os.truncate(ids, 4 * total), os.truncate(part, 8 * len(done))
-        with open(ids, "ab") as id_file, open(part, "ab") as end_file:
+        mode = "wb" if anew else "ab"
+        with open(ids, mode) as id_file, open(part, mode) as end_file:
+            done = np.fromfile(part, dtype=np.int64)
+            total = int(done[-1]) if len(done) else 0
+            id_file.truncate(4 * total), end_file.truncate(8 * len(done))
             for text in itertools.islice(corpus_texts(paths), len(done), None):
                 row = encode_program(tokenizer, text, sys.maxsize)
                 np.array(row, dtype=np.uint32).tofile(id_file)  # before the end that counts it
