@@ -16,8 +16,8 @@ Reads   --init: a checkpoint directory or hub name of an encoder-decoder (T5, Co
         --problems (warmstart, repair), --corpus directories of Python files, or .jsonl or .parquet
         files (ntp, msp), --programs judged programs (repair).
 Writes  --out/step-NNNNNN (opens with from_pretrained), --out/metrics.jsonl, --out/config.json; ntp
-        and msp also the corpus as tokens, --out/corpus.ids (four bytes each) and .starts.npy. The
-        same command again continues from the newest checkpoint.
+        and msp also the corpus as tokens, --out/corpus.ids (four bytes each) and corpus.ends (where
+        each text ends). The same command again continues from the newest checkpoint.
 
     python pretrain_ntp.py --task ntp --init mini --out runs/ntp --steps 300 --lr 1e-3 \\
         --max-source 96 --max-target 96
@@ -180,7 +180,7 @@ def corpus_texts(paths):
     """Yield the texts of the corpus, in a fixed order: those of the Python files below a directory,
     and the rows of a .jsonl or .parquet file, of which `code`, `content` or `text` is read.
 
-    Without paths: the standard library of the running Python, less its tests.
+    Without paths: the standard library of the running Python, less its tests and lib2to3.
     """
     standard = sysconfig.get_paths()["stdlib"]
     not_corpus = {"site-packages", "dist-packages", "test", "tests", "idle_test", "lib2to3"}
@@ -508,7 +508,7 @@ def autocast(device, decoding=False):
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bool(fast))
 
 
-# --- model: the one place where encoder-decoder and decoder-only models differ --------------------
+# --- model: what encoder-decoder and decoder-only models read, and their states of W's tokens -----
 
 def reading(config, tokens, seen, encoded=None):
     """Arguments of a model that reads `tokens` (B, n), the last n columns of `seen` (B, m): True where
@@ -597,7 +597,8 @@ def chosen_log_probs(logits, tokens):
 def cross_entropy_loss(log_p, mask, count=None):
     """L_ce = - sum_t log p(w_t | w_<t, D), as a mean over the batch's tokens. log_p, mask: (B, T).
 
-    count: the tokens of the whole batch, where these rows are a part of it (parts_of).
+    count: the tokens (for a mean over programs: the programs) of the whole batch, where these rows
+    are a part of it (parts_of).
     On repair pairs the same sum is L_ce^repair, where the condition is (D, W_fail, u, c).
     """
     return -(log_p * mask).sum() / (count or mask.sum())  # Eq. (1), Eq. (13)
@@ -616,7 +617,7 @@ def optimizer_step(model, optimizer, step, args):
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(step, args)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    if not math.isfinite(norm.full_tensor() if args.shard else norm):
+    if not math.isfinite(norm.full_tensor() if hasattr(norm, "full_tensor") else norm):
         raise UserError(f"step {step}: the gradient is no number any more (it overflows); lower --lr, or "
                         f"give more --warmup, and another --out. The last checkpoint is as it was")
     optimizer.step()
@@ -984,8 +985,8 @@ def parse_args(argv=None):
     g.add_argument("--mean-span", type=number(1), default=3.0,
                    help="tokens of a masked span, on average")
     g.add_argument("--repair-target", choices=["nearest", "random"], default="nearest",
-                   help="the ground truth that a failed program is repaired to: the one that needs "
-                   "the fewest edits, or any")
+                   help="the ground truth that a failed program is repaired to: the one that is most "
+                   "like it, or any")
     args = p.parse_args(argv)
     if args.task in ("warmstart", "repair") and not args.problems:
         p.error(f"--task {args.task} needs --problems")

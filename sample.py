@@ -2,7 +2,8 @@
 (Sec. 3.3.4, Algorithm 1), which refines what passes the example tests and repairs what does not.
 
 Reads   --model: a checkpoint or run directory or hub name; --problems: statements, starter code
-        and, with --critic, the example tests. Hidden tests and solutions are never read here.
+        and, with --critic, the example tests; --failed: judged programs. No hidden test and no
+        solution is shown to a model.
 Writes  --out: one program record a line with `code`, `source` and the `tokens` exactly as sampled
         (the end-of-sequence token included; without it the program was cut at --max-target).
         Beside it the flags, OUT.config.json. The same command again continues a half-written file
@@ -10,9 +11,9 @@ Writes  --out: one program record a line with `code`, `source` and the `tokens` 
         (OUT.part-NNNNNN), which are joined at the end.
         With --critic only the programs of a mini-batch's last round are written, as in Algorithm 1,
         and with them those that were refined (--keep). They hold `rounds` (programs, passed and
-        generated tokens of each round: what they cost; `passed` is null where no tests were run),
-        `parent` (the code that they were refined or repaired from), `parent_outcome` and
-        `prefix_tokens`; `critic_sampling` is the reason where there was none.
+        generated tokens of each round: what they cost; `passed` is null where no tests were run);
+        `critic_sampling` is the reason where there was none. With --critic or --failed: `parent`
+        (the code that they were refined or repaired from), `parent_outcome` and `prefix_tokens`.
         --export, once all is sampled: the programs as OUT.human-eval.jsonl or OUT.evalplus.jsonl
         (OUT without its .jsonl), which those harnesses and `evaluate.py --programs` read.
 
@@ -551,7 +552,7 @@ def parse_args(argv=None):
                    "each failed one")
     p.add_argument("--export", choices=["human-eval", "evalplus"], default=None,
                    help="also write the programs as a sample file of that harness")
-    g = p.add_argument_group("critic sampling (Section 3.3.4, Algorithm 1); the others want --critic")
+    g = p.add_argument_group("critic sampling (Section 3.3.4, Algorithm 1)")
     g.add_argument("--critic", default=None, metavar="DIR",
                    help="run directory of train_critic.py; in sample.py one with --binary")
     g.add_argument("--repairer", default=None, metavar="DIR",

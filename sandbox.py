@@ -30,9 +30,10 @@ A program:
 What runs where; each kind of process starts the next:
   the caller    `Judge` hands programs to graders. It is never forked: it may hold torch
   a grader      a fresh interpreter, one a worker: holds the tests, the clock, the ends of the pipes
-  the nursery   a fork of it from before it was told a test; keeps imports warm, forks cells
-  a cell        process 1 of namespaces of its own, confined; forks once for each test. Used again
-                only after a test that ended by itself and left no process and no file
+  the nursery   a fork of it from before it was told a test; keeps imports warm
+  a keeper      makes the namespaces of one cell, and at its end kills what lives in them
+  a cell        process 1 of these namespaces, confined; forks once for each test. Used again only
+                after a test that ended by itself and left no process and no file
   a test        reads and runs the candidate's code, on real streams
 So an expected answer, or another program's text, is never in a process that runs, or was copied to
 run, a candidate: it can only give answers, and passed_test needs every one of them to be right.
@@ -931,7 +932,7 @@ def memory_of(pid):
         return 0, 0
 
 
-# --- the child: a nursery forks cells, a cell forks tests -----------------------------------------
+# --- the child: a nursery forks keepers, a keeper its cell, a cell tests --------------------------
 
 PREAMBLE = """
 import sys, time, itertools, collections, math, fractions, random, heapq

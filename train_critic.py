@@ -363,6 +363,7 @@ def show(args):
                                     positions=args.max_source + args.max_target)
     problems, parts = read_problems(args.problems), []
     programs = [p for p in read_judged(args.programs, problems) if p.outcome != JUDGE_ERROR][:args.show]
+    check_tokens(args.programs, programs, args.init, tokenizer)
     shown = {program.key: problems[program.key] for program in programs}
     items = critic_items(shown, programs, tokenizer, args.max_source, args.max_target)
     for program, item in zip(programs, items):

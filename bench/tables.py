@@ -100,7 +100,7 @@ TABLES = {
         **{" ".join(other).replace("--", ""): ([*DEMO_LOSS, *other], "-", "-") for other in (
             ["--bound", "taper"], ["--bound", "none"], ["--normalize", "sequence"],
             ["--normalize", "program"], ["--correction", "none"], ["--correction", "prior"],
-            ["--kl", "0.1"])}},
+            ["--returns", "reward"], ["--kl", "0.1"])}},
     "returns-on-policy": {
         "offline": (DEMO_LOSS, "-", "-"),
         "on-policy": (ON_POLICY, "-", "-"),

@@ -246,6 +246,16 @@ def test_the_learning_rate_warms_up_and_decays_to_its_end():
     assert learning_rate(1500, args) == pytest.approx(1e-5)
 
 
+def test_a_step_without_a_gradient_changes_nothing():
+    """Catches a crash under --shard where a round of --on-policy has nothing to learn from: the norm of no
+    gradients is a plain tensor."""
+    model = torch.nn.Linear(2, 2)
+    before = model.weight.clone()
+    args = type("Args", (), dict(lr=1.0, lr_end=0.0, lr_power=1.0, warmup=0, steps=9, shard=True))
+    pretrain_ntp.optimizer_step(model, torch.optim.AdamW(model.parameters()), 1, args)
+    assert torch.equal(model.weight, before)
+
+
 # --- checkpoints ----------------------------------------------------------------------------------
 
 PROBLEMS = [{"problem_id": i, "question": f"Print {i}.", "solutions": [f"print({i})\n"],

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from conftest import LAYOUTS
-from sandbox import Outcome, Problem, Program
+from sandbox import Outcome, Problem, Program, UserError
 from train_critic import (Critic, auc, bag_of_tokens, calibration_error, critic_batch, critic_items, critic_loss,
                           main, max_pool, prefix_predictions, q_hat, show_tokens, token_values)
 from pretrain_ntp import encode_program, encode_prompt, load_model, token_log_probs
@@ -226,3 +226,17 @@ def test_a_page_marks_the_failing_tokens_and_the_cut(tiny_model):
     assert rest.count("underline") == len(ids) - 1 and "none" not in rest
     text = re.sub("<rt>.*?</rt>|<.*?>|&crarr;|&#9474;", "", shown)
     assert html.unescape(text) == "a<b\n  c"
+
+
+def test_no_page_is_made_of_tokens_that_the_critic_does_not_know(tiny_model, tmp_path):
+    """Catches a traceback from the embedding, or a page of other words."""
+    tokenizer, model = load_model(tiny_model, torch.device("cpu"))
+    Critic(model).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "p.jsonl").write_text('{"problem_id": 1, "question": "?"}\n')
+    (tmp_path / "j.jsonl").write_text(json.dumps({"problem_id": 1, "code": "print(1)", "outcome": "failed_test",
+                                                  "tokens": [len(tokenizer) + 7, 1]}) + "\n")
+    with pytest.raises(UserError, match="j.jsonl"):
+        main(["--init", str(tmp_path), "--problems", str(tmp_path / "p.jsonl"), "--programs",
+              str(tmp_path / "j.jsonl"), "--out", str(tmp_path / "page.html"), "--show", "1"])
+    assert not (tmp_path / "page.html").exists()
