@@ -22,7 +22,6 @@ Problems without a program are left out, and a line says how many.
 
 Next: python train_critic.py and python train_rl.py, with --programs j.jsonl
 """
-import argparse
 import collections
 import dataclasses
 import itertools
@@ -44,7 +43,7 @@ LABELS = [outcome.label for outcome in Outcome]
 PASSED = Outcome.PASSED_TEST.label
 DIFFICULTIES = ["introductory", "interview", "competition"]  # APPS' order; other labels follow
 DEFAULT_K = (1, 5, 10)
-PART = 1000  # programs that one of several processes, or with --n each, judges before the next ones
+PART = 1000  # programs that one of several processes judges before the next ones
 
 
 # --- metrics --------------------------------------------------------------------------------------
@@ -141,17 +140,6 @@ def summarize(problems, programs, ks=DEFAULT_K):
 
 # --- judging --------------------------------------------------------------------------------------
 
-def run_example_tests(problems, programs, settings, workers):
-    """Copies of `programs` that say under `example_passed` whether they pass the example tests; None
-    where the problem has none, or the judge failed."""
-    with Judge(workers=workers, **{**settings, "tests": "example"}) as judge:
-        judged = sorted(judge.run((problems[program.key], program) for program in programs))
-    return [dataclasses.replace(program, extra={
-                **program.extra, "example_passed":
-                None if tested.outcome == JUDGE_ERROR else tested.outcome == PASSED})
-            for program, (_, tested) in zip(programs, judged)]
-
-
 def check_continues(path, judged, programs, settings, checksums, filtered):
     """Refuse to continue a file that holds other programs, or verdicts of other tests or settings."""
     if len(judged) > len(programs):
@@ -176,9 +164,9 @@ def check_continues(path, judged, programs, settings, checksums, filtered):
 def judge_to_file(problems, programs, path, settings, workers, filtered=False):
     """Judge `programs` and append them to `path` in the order given.
 
-    Verdicts come in any order; each waits until those before it are written, so that a killed and
-    continued run leaves the same bytes as a run that was never stopped. `filtered`: the example
-    tests come first, for n@k.
+    A killed and continued run leaves the same bytes as one that was never stopped. `filtered`: each
+    program runs the example tests, too, for n@k; `example_passed` is null where there are none, or
+    the judge failed.
     """
     file, written = open_to_continue(path)
     with file:
@@ -190,20 +178,22 @@ def judge_to_file(problems, programs, path, settings, workers, filtered=False):
         with (Judge(workers=workers, **settings) as judge,
               tqdm(total=len(programs), initial=written, unit="program",
                    disable=True if RANK else None) as bar):
-            for first in range(written, len(programs), PART if filtered else len(programs)):
-                todo, waiting, next_one = programs[first:], {}, 0
+            shown = {key: dataclasses.replace(problems[key], problem_id=f"example tests of {key}",
+                                              input_output=problems[key].example_tests, test_code=None)
+                     for key in given} if filtered else {}
+            verdicts = judge.run((tests[program.key], program) for program in programs[written:]
+                                 for tests in ([shown, problems] if filtered else [problems]))
+            for program in verdicts:
+                extra = dict(program.extra)
                 if filtered:
-                    todo = run_example_tests(problems, todo[:PART], settings, workers)
-                for index, program in judge.run((problems[program.key], program) for program in todo):
-                    extra = {**program.extra, "judged_with": settings,
-                             "tests_checksum": checksums[program.key]}
-                    waiting[index] = dataclasses.replace(program, extra=extra)
-                    while next_one in waiting:
-                        append_record(file, waiting.pop(next_one))
-                        next_one += 1
-                    outcomes[program.outcome] += 1
-                    bar.set_postfix(outcomes, refresh=False)
-                    bar.update()
+                    extra["example_passed"] = (None if program.outcome == JUDGE_ERROR else
+                                               program.outcome == PASSED)
+                    program = next(verdicts)  # the same one on all tests
+                extra.update(judged_with=settings, tests_checksum=checksums[program.key])
+                append_record(file, dataclasses.replace(program, extra=extra))
+                outcomes[program.outcome] += 1
+                bar.set_postfix(outcomes, refresh=False)
+                bar.update()
         seconds, now = time.perf_counter() - started, len(programs) - written
     print(f"{path}: {written} programs were judged before, {now} now in {seconds:.1f} s "
           f"({now / seconds:.1f} programs/s)")
@@ -357,7 +347,7 @@ def plot(path, summaries, ks):
 
 def parse_args(argv=None):
     p = make_parser(__doc__)
-    p.add_argument("--problems", required=True, default=argparse.SUPPRESS, metavar="FILE",
+    p.add_argument("--problems", required=True, metavar="FILE",
                    help="problem records (see sandbox.py)")
     g = p.add_argument_group("judge programs")
     g.add_argument("--programs", nargs="+", metavar="FILE",

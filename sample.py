@@ -36,7 +36,6 @@ import argparse
 import contextlib
 import glob
 import html
-import json
 import os
 from collections import Counter, namedtuple
 
@@ -49,7 +48,8 @@ from pretrain_ntp import (autocast, before_program, cache_name, check_config, de
                           empty_cache, encode_prompt, load_model, pad, pick_device, pin_checkpoints, reading)
 from sandbox import (JUDGE_ERROR, RANK, WORLD_SIZE, Judge, Outcome, Program, UserError,
                      append_record, check_out, in_parts, make_parser, number, open_to_continue,
-                     read_judged, read_problems, read_programs, run_main, tests_of, to_sample, whole)
+                     read_judged, read_problems, read_programs, run_main, tests_of, to_sample,
+                     whole, write_jsonl)
 from train_critic import (P_PASSED, check_tokenizer, critic_batch, load_critic, prefix_predictions,
                           show_tokens, write_page)
 
@@ -309,8 +309,8 @@ def draw(model, tokenizer, units, jobs, source, args, method="sample"):
 def run_tests(units, programs, judge):
     """{unit: Program records} with the verdicts of the example tests."""
     pairs = [(units[u].problem, program) for u in programs for program in programs[u]]
-    judged = iter(sorted(judge.run(pairs)))  # (index of the pair, judged program)
-    return {u: [next(judged)[1] for _ in programs[u]] for u in programs}
+    judged = iter(list(judge.run(pairs)))
+    return {u: [next(judged) for _ in programs[u]] for u in programs}
 
 
 def critic_values(function, critic, tokenizer, units, programs):
@@ -442,10 +442,7 @@ def make_units(problems, tokenizer, args):
 
 def export(path, form, problems, programs):
     """Write the programs as a sample file of `form`; say how many do not continue the prompt."""
-    with open(path + ".tmp", "w") as file:
-        file.writelines(json.dumps(to_sample(problems[program.key], program.code, form)) + "\n"
-                        for program in programs)
-    os.replace(path + ".tmp", path)
+    write_jsonl(path, (to_sample(problems[W.key], W.code, form) for W in programs))
     anew = sum(not program.code.startswith(problems[program.key].prompt) for program in programs)
     print(f"wrote {path}" + (f"; {anew} of {len(programs)} programs do not begin with the prompt: "
           "they follow it and define the function anew, with its imports and helpers at hand"
@@ -532,11 +529,11 @@ def write_programs(path, units, size, models, written):
 
 def parse_args(argv=None):
     p = make_parser(__doc__)
-    p.add_argument("--model", required=True, default=argparse.SUPPRESS, metavar="NAME_OR_DIR",
+    p.add_argument("--model", required=True, metavar="NAME_OR_DIR",
                    help="checkpoint, run directory or hub name")
-    p.add_argument("--problems", required=True, default=argparse.SUPPRESS, metavar="FILE",
+    p.add_argument("--problems", required=True, metavar="FILE",
                    help="problem records (see sandbox.py)")
-    p.add_argument("--out", required=True, default=argparse.SUPPRESS, metavar="FILE",
+    p.add_argument("--out", required=True, metavar="FILE",
                    help="what this stage writes; what is there already is continued")
     p.add_argument("--num-programs", type=whole(1), default=10,
                    help="programs for each problem (--greedy: 1)")

@@ -114,7 +114,8 @@ class UserError(Exception):
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    pass
+    def _get_help_string(self, action):  # what must be given has no default
+        return action.help if action.required else super()._get_help_string(action)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -449,6 +450,15 @@ def to_sample(problem, code, form):
     return {**sample, "completion": code[len(problem.prompt):] if begins else f"\npass\n{code}"}
 
 
+def write_jsonl(path, rows):
+    """Write dicts, one a line, under another name until the file is whole: a killed run leaves the old
+    file or the new one."""
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    with open(path + ".tmp", "w") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    os.replace(path + ".tmp", path)
+
+
 def append_record(file, record):
     """Write one record as one line and flush it: a killed run loses at most the line in work."""
     file.write(json.dumps(to_row(record)).encode() + b"\n")
@@ -502,7 +512,6 @@ def open_to_continue(path):
     if not all(map(bytes.strip, lines)):
         raise UserError(f"{path}: a line in it is blank; delete it, or choose another --out")
     file.truncate(whole)
-    file.seek(0, os.SEEK_END)
     return file, len(lines)
 
 
@@ -653,14 +662,11 @@ def _apps_output(expected, got):
     if out == wanted:                                                                   # C2
         return True
     out = [line for line in out if line]
-    try:
+    with contextlib.suppress(ValueError):
         numbers = [(float(a), float(b)) for a, b in zip(out, wanted)]
-        close = all(a == b or math.isfinite(b) and abs(a - b) <= 1e-8 + 1e-5 * abs(b)
-                    for a, b in numbers)
-    except ValueError:
-        close = False
-    if out == wanted or close and len(out) == len(wanted):                              # C3
-        return True
+        if len(out) == len(wanted) and all(                                             # C3
+                a == b or math.isfinite(b) and abs(a - b) <= 1e-8 + 1e-5 * abs(b) for a, b in numbers):
+            return True
     out = [line.split() for line in out if line.split()]
     wanted = [line.split() for line in wanted]
     if set(map(frozenset, out)) == set(map(frozenset, wanted)):                         # C5
@@ -736,9 +742,7 @@ def frame(message):
 def memory_file(text):
     """The descriptor of a file in memory that holds this text."""
     number = os.memfd_create("text")
-    with open(number, "wb", closefd=False) as file:
-        file.write(text.encode("utf-8", "surrogatepass"))
-    os.lseek(number, 0, os.SEEK_SET)
+    os.pwrite(number, text.encode("utf-8", "surrogatepass"), 0)  # and stand at its beginning
     return number
 
 
@@ -1588,37 +1592,35 @@ class Judge:
             self.idle.pop().close()
 
     def run(self, jobs):
-        """Judge (problem, program) pairs; yields (index, judged copy of the program) as they end.
+        """Judge (problem, program) pairs; yields judged copies of the programs, in their order.
 
         Identical programs for one problem are run once. One thread for each worker waits for it.
         """
-        jobs, groups, results = list(jobs), {}, queue.SimpleQueue()
-        stopped = threading.Event()
-        for index, (problem, program) in enumerate(jobs):
-            groups.setdefault((str(problem.problem_id), program.code), []).append(index)
-        waiting = iter(groups.values())  # the threads share it: each group goes to one of them
+        jobs, verdicts = list(jobs), {}
+        results, stopped = queue.SimpleQueue(), threading.Event()
+        waiting = iter({(str(problem.problem_id), program.code): problem
+                        for problem, program in jobs}.items())  # each goes to one of the threads
 
         def work():
-            try:
-                for indexes in waiting:
-                    if stopped.is_set():
-                        break
-                    problem, program = jobs[indexes[0]]
-                    results.put((indexes, self._verdict(problem, program.code, stopped)))
-            except Exception as error:  # the caller's thread raises it
-                results.put((error, None))
+            for key, problem in waiting:
+                if stopped.is_set():
+                    break
+                try:
+                    results.put((key, self._verdict(problem, key[1], stopped)))
+                except Exception as error:  # the caller's thread raises it
+                    results.put((key, error))
 
-        threads = [threading.Thread(target=work) for _ in range(min(self.count, len(groups)))]
+        threads = [threading.Thread(target=work) for _ in range(self.count)]
         for thread in threads:
             thread.start()
         names = ("outcome", "error", "tests_passed", "tests_run", "tests_total")
         try:
-            for _ in range(len(groups)):
-                indexes, verdict = results.get()
-                if verdict is None:
-                    raise indexes
-                for index in indexes:
-                    yield index, dataclasses.replace(jobs[index][1], **dict(zip(names, verdict)))
+            for problem, program in jobs:
+                while (key := (str(problem.problem_id), program.code)) not in verdicts:
+                    done, verdicts[done] = results.get()
+                if isinstance(verdicts[key], Exception):
+                    raise verdicts[key]
+                yield dataclasses.replace(program, **dict(zip(names, verdicts[key])))
         finally:
             stopped.set()
             for worker in list(self.busy):  # the caller stops early
@@ -1645,6 +1647,8 @@ class Judge:
                 time.sleep(1)
                 continue
             try:
+                if stopped.is_set():  # while it was started
+                    raise EOFError
                 known = worker.problem is problem
                 worker.problem = problem
                 verdict = worker.ask((None if known else tests, code), seconds)
@@ -1672,7 +1676,7 @@ class Judge:
 def judge(problem, programs, **options):
     """Judge programs for one problem; returns judged copies in order. The options are Judge's."""
     with Judge(**options) as one:
-        return [judged for _, judged in sorted(one.run((problem, program) for program in programs))]
+        return list(one.run((problem, program) for program in programs))
 
 
 def read_judged(paths, problems):

@@ -202,8 +202,8 @@ def sample_and_judge(actor, tokenizer, problems, num_programs, judge, args, seed
                             seeds=[[*seed, i] for i in chosen], batch_size=args.decode_batch, **decoding)
             jobs = [(problem, Program(problem.problem_id, decode_program(tokenizer, ids), tokens=ids))
                     for problem, programs in zip(part, rows) for ids in programs]
-            waiting.append(judging.submit(lambda jobs=jobs: sorted(judge.run(jobs))))
-        own = [program for verdicts in waiting for _, program in verdicts.result()]
+            waiting.append(judging.submit(lambda jobs=jobs: list(judge.run(jobs))))
+        own = [program for verdicts in waiting for program in verdicts.result()]
     return [program for programs in gather(own) for program in programs]
 
 

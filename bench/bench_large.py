@@ -11,7 +11,6 @@ sampling  one batch of programs for one prompt. The floor of a decoding step is 
           the decoder's weights and every row's keys and values once, in bf16, at the bandwidth that a
           copy on this card reaches.
 """
-import argparse
 import os
 import sys
 import time
@@ -25,7 +24,7 @@ from bench_sampling import describe
 from bench_training import LARGE, PEAK_TFLOPS, SMALL, SOURCE, TARGET, random_t5, weights
 from pretrain_ntp import distribute, learn_ce, optimizer_step, pick_device
 from sample import generate
-from sandbox import run_main
+from sandbox import make_parser, number, run_main, whole
 from train_critic import Critic
 from train_rl import learn_rl
 
@@ -119,16 +118,15 @@ def decode(count, actor, args, device):
 
 
 def parse_args():
-    p = argparse.ArgumentParser(description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--steps", type=int, default=4, help="steps of one measurement (default: 4)")
-    p.add_argument("--num-programs", type=int, nargs="+", default=[20, 200], metavar="N",
-                   help="programs of a sampled batch (default: 20 200)")
-    p.add_argument("--source", type=int, default=SOURCE, help=f"tokens of a prompt (default: {SOURCE})")
-    p.add_argument("--target", type=int, default=TARGET, help=f"tokens of a program (default: {TARGET})")
-    p.add_argument("--peak", type=float, metavar="TFLOPS",
+    p = make_parser(__doc__)
+    p.add_argument("--steps", type=whole(1), default=4, help="steps of one measurement")
+    p.add_argument("--num-programs", type=whole(1), nargs="+", default=[20, 200], metavar="N",
+                   help="programs of a sampled batch")
+    p.add_argument("--source", type=whole(1), default=SOURCE, help="tokens of a prompt")
+    p.add_argument("--target", type=whole(1), default=TARGET, help="tokens of a program")
+    p.add_argument("--peak", type=number(0), metavar="TFLOPS",
                    help="of the card in bf16, where its name is not H100, H200 or A100")
-    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     return p.parse_args()
 
 

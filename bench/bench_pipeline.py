@@ -15,7 +15,6 @@ Linear: the seconds for 1,000 more problems are the same from each size to the n
 Flat: the megabytes for 1,000 more problems are small beside the stage's whole. (sample.py decodes
 256 programs at once, so that its memory still grows from 100 problems to 256.)
 """
-import argparse
 import os
 import platform
 import shutil
@@ -27,7 +26,7 @@ from importlib.metadata import version
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
-from sandbox import UserError, run_main
+from sandbox import UserError, make_parser, run_main, whole
 
 
 def run(directory, script, *words):
@@ -70,17 +69,14 @@ def stages(size, model, args, directory):
 
 
 def parse_args():
-    p = argparse.ArgumentParser(description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--sizes", type=int, nargs="+", default=[100, 1000, 10000],
-                   help="numbers of problems, at least 100 (default: 100 1000 10000)")
+    p = make_parser(__doc__)
+    p.add_argument("--sizes", type=whole(100), nargs="+", default=[100, 1000, 10000],
+                   help="numbers of problems")
     p.add_argument("--model", help="a trained model; none: a mini T5 is trained for a moment")
-    p.add_argument("--warmstart-steps", type=int, default=150, help="of that one (default: 150)")
-    p.add_argument("--steps", type=int, default=4, help="of critic and actor (default: 4)")
-    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    p.add_argument("--warmstart-steps", type=whole(1), default=150, help="of that one")
+    p.add_argument("--steps", type=whole(1), default=4, help="of critic and actor")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     args = p.parse_args()
-    if min(args.sizes) < 100 or min(args.steps, args.warmstart_steps) < 1:
-        p.error("--sizes need at least 100 problems, --steps and --warmstart-steps at least 1")
     if args.model and not os.path.exists(args.model):
         p.error(f"{args.model} is not there; run demo.sh first, or leave --model out")
     return args

@@ -13,7 +13,6 @@ The greedy programs of both are compared token by token. Memory is what the proc
 it generates (the card's peak on CUDA). On a busy machine the CPU seconds tell more than the wall
 clock: run it with OMP_NUM_THREADS=1 there.
 """
-import argparse
 import ctypes
 import os
 import platform
@@ -27,7 +26,7 @@ import transformers
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from pretrain_ntp import autocast, encode_prompt, load_model, pick_device
 from sample import REFILL, generate
-from sandbox import UserError, read_problems, run_main
+from sandbox import UserError, make_parser, read_problems, run_main, whole
 
 TEMPERATURE, TOP_P = 0.6, 0.95  # the paper's, for APPS
 
@@ -97,22 +96,18 @@ def spread(values):
 
 
 def parse_args():
-    p = argparse.ArgumentParser(description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default="runs/demo/rl", help="a trained model (default: %(default)s)")
-    p.add_argument("--problems", default="data/mini_apps/test.jsonl", help="default: %(default)s")
-    p.add_argument("--num-programs", type=int, nargs="+", default=[20, 200], metavar="N",
-                   help="programs a problem, each measured by itself (default: 20 200)")
-    p.add_argument("--total", type=int, default=1200,
-                   help="programs of one measurement, so total / N problems (default: 1200)")
-    p.add_argument("--repeats", type=int, default=3, help="default: 3")
-    p.add_argument("--batch-size", type=int, default=256, help="of ours (default: 256)")
-    p.add_argument("--max-target", type=int, default=512, help="tokens of a program (default: 512)")
-    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
-    args = p.parse_args()
-    if min(args.num_programs + [args.total, args.repeats, args.batch_size, args.max_target]) < 1:
-        p.error("--num-programs, --total, --repeats, --batch-size and --max-target need at least 1")
-    return args
+    p = make_parser(__doc__)
+    p.add_argument("--model", default="runs/demo/rl", help="a trained model")
+    p.add_argument("--problems", default="data/mini_apps/test.jsonl", help="problem records")
+    p.add_argument("--num-programs", type=whole(1), nargs="+", default=[20, 200], metavar="N",
+                   help="programs a problem, each measured by itself")
+    p.add_argument("--total", type=whole(1), default=1200,
+                   help="programs of one measurement, so total / N problems")
+    p.add_argument("--repeats", type=whole(1), default=3, help="of each measurement")
+    p.add_argument("--batch-size", type=whole(1), default=256, help="of ours")
+    p.add_argument("--max-target", type=whole(1), default=512, help="tokens of a program")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    return p.parse_args()
 
 
 def main():

@@ -62,7 +62,7 @@ def ours(jobs, workers):
     with Judge(workers=workers, time_limit=LIMIT) as judge:
         list(judge.run((PROBLEM, Program("add", f"{TRIVIAL}  # {i}")) for i in range(workers)))  # not counted
         start = time.perf_counter()
-        tests = sum(done.tests_run for _, done in judge.run((problem, Program("add", code)) for problem, code in jobs))
+        tests = sum(done.tests_run for done in judge.run((problem, Program("add", code)) for problem, code in jobs))
         return time.perf_counter() - start, tests
 
 

@@ -17,7 +17,6 @@ installed. On a card the share of the bf16 peak is printed: 6 operations a real 
 that it meets in the actor, without attention scores and critic. On a busy machine go by tokens a
 CPU second, and take enough steps: a CPU's bfloat16 kernels are compiled for each shape it meets.
 """
-import argparse
 import importlib.util
 import itertools
 import os
@@ -35,7 +34,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from pretrain_ntp import (autocast, bucket, build_prompt, collate, cross_entropy_loss,
                           encode_program, encode_prompt, load_model, pick_device, token_log_probs,
                           train_tokenizer)
-from sandbox import UserError, read_problems, run_main
+from sandbox import UserError, make_parser, number, read_problems, run_main, whole
 from train_critic import Critic
 from train_rl import policy_gradient_loss, token_weights
 
@@ -183,21 +182,18 @@ def spread(values, form=".0f"):
 
 
 def parse_args():
-    p = argparse.ArgumentParser(description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--problems", default="data/mini_apps/train.jsonl", help="default: %(default)s")
+    p = make_parser(__doc__)
+    p.add_argument("--problems", default="data/mini_apps/train.jsonl", help="problem records")
     p.add_argument("--model", help="a checkpoint or run directory, in place of a new mini T5")
     p.add_argument("--shape", choices=["mini", "codet5-large"], default="mini",
-                   help="of the new model (default: mini)")
-    p.add_argument("--batch-size", type=int, default=16, help="pairs a step (default: 16)")
-    p.add_argument("--steps", type=int, default=4, help="steps of one measurement (default: 4)")
-    p.add_argument("--repeats", type=int, default=3, help="default: 3")
-    p.add_argument("--peak-tflops", type=float,
+                   help="of the new model")
+    p.add_argument("--batch-size", type=whole(1), default=16, help="pairs a step")
+    p.add_argument("--steps", type=whole(1), default=4, help="steps of one measurement")
+    p.add_argument("--repeats", type=whole(1), default=3, help="of each measurement")
+    p.add_argument("--peak-tflops", type=number(0),
                    help="of the card in bf16, where its name is not H100, H200 or A100")
-    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     args = p.parse_args()
-    if min(args.batch_size, args.steps, args.repeats) < 1:
-        p.error("--batch-size, --steps and --repeats need at least 1")
     if args.model and args.shape != "mini":
         p.error("give --model or --shape, not both")
     return args

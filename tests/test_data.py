@@ -43,7 +43,7 @@ def not_passed(problems):
     """Problem ids of which some ground truth does not pass its own tests."""
     jobs = [(problem, Program(key, code)) for key, problem in problems.items() for code in problem.solutions]
     with Judge(time_limit=30) as judge:  # MBPP/123 computes for seconds
-        return {program.key for _, program in judge.run(jobs) if program.outcome != "passed_test"}
+        return {program.key for program in judge.run(jobs) if program.outcome != "passed_test"}
 
 
 # --- MBPP -----------------------------------------------------------------------------------------

@@ -225,17 +225,21 @@ def test_repairs_are_counted_by_what_was_wrong(sample, tmp_path):
     assert "repaired from failed_test (WrongAnswer): 1 of 1 pass (100.0 %)" in report.stdout
 
 
-def test_with_n_a_kill_loses_no_more_than_a_part(sample, monkeypatch):
-    """Catches example tests of all programs before the first line is written."""
+def test_with_n_a_kill_loses_no_program_that_has_both_verdicts(sample, monkeypatch):
+    """Catches example tests of all programs before the first line is written. Verdicts come in pairs, and
+    when the first of a pair comes, the programs before it are in the file."""
     problems, programs, out = sample
-    monkeypatch.setattr(evaluate, "PART", 3)
-    seen = []
-    tested = evaluate.run_example_tests
-    monkeypatch.setattr(evaluate, "run_example_tests", lambda _, part, *rest: (
-        seen.append((len(part), out.read_bytes().count(b"\n"))), tested(_, part, *rest))[1])
+    run_judge, lines = evaluate.Judge.run, []
+
+    def watched(judge, jobs):
+        for program in run_judge(judge, jobs):
+            lines.append(out.read_bytes().count(b"\n"))
+            yield program
+
+    monkeypatch.setattr(evaluate.Judge, "run", watched)
     evaluate.main(["--problems", str(problems), "--programs", str(programs), "--out", str(out),
                    "--k", "1", "--n", "1"])
-    assert seen == [(3, 0), (3, 3), (2, 6)] and out.read_bytes().count(b"\n") == 8
+    assert lines == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7]
 
 
 def test_verdicts_of_other_tests_and_another_process_are_refused(sample):

@@ -296,17 +296,17 @@ class ScriptedJudge:
         self.right = right
 
     def run(self, pairs):
-        for i, (problem, program) in reversed(list(enumerate(pairs))):  # verdicts come in any order
+        for problem, program in pairs:
             outcome = ("judge_error" if not problem.example_tests else
                        "passed_test" if program.code in self.right else "failed_test")
-            yield i, replace(program, outcome=outcome, error=None)
+            yield replace(program, outcome=outcome, error=None)
 
 
 class GenerousJudge:
     """Every program passes."""
 
     def run(self, pairs):
-        return ((i, replace(program, outcome="passed_test")) for i, (_, program) in enumerate(pairs))
+        return (replace(program, outcome="passed_test") for _, program in pairs)
 
 
 class Letters:
@@ -353,7 +353,7 @@ def algorithm(monkeypatch):
 def test_what_passes_is_refined_and_the_remainder_is_distributed(algorithm):
     """Two of three programs pass, abc and abd; the critic doubts the c, so the seeds are ab and abd
     (its end of sequence is no part of a seed). S is abc abd x abc abd: four pass, a copy counts too,
-    and the five places go 2, 1, 1, 1. Verdicts come in reverse order, and must find their programs."""
+    and the five places go 2, 1, 1, 1."""
     values = {"abc": [.6, .7, .4, .9], "abd": [.6, .7, .8, .9]}
     programs, asked = algorithm([["abc", "abd", "x"], ["abz"]], values, {"abc", "abd"}, 5)
     assert asked == [("actor", [[]], [5]),

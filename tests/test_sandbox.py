@@ -421,8 +421,8 @@ def run_candidates(names):
         kinds.setdefault((header.get("compare", "strict"), limit), []).append(name)
     for (compare, limit), chosen in kinds.items():
         with Judge(compare=compare, time_limit=limit, memory_mb=256) as one:
-            for index, done in one.run(CANDIDATES[name][:2] for name in chosen):
-                found[chosen[index]] = [done.outcome, done.error, done.tests_passed]
+            for name, done in zip(chosen, one.run(CANDIDATES[name][:2] for name in chosen)):
+                found[name] = [done.outcome, done.error, done.tests_passed]
     return found
 
 
@@ -524,7 +524,8 @@ def test_all_tests_are_counted_or_the_run_stops_at_the_first_failure():
 
 def test_order_copies_and_unknown_keys():
     """Catches results handed to the wrong program, and programs changed in place."""
-    programs = [Program("add", code, extra={"note": i}) for i, code in enumerate([RIGHT, "1/0", RIGHT, "x ="])]
+    programs = [Program("add", code, extra={"note": i}) for i, code in enumerate(
+        ["import time; time.sleep(0.3)\n" + RIGHT, "1/0", RIGHT, "x ="])]  # the first ends last
     done = judge(ADD, programs, workers=2)
     assert [program.outcome for program in done] == ["passed_test", "runtime_error", "passed_test", "compile_error"]
     assert [program.extra["note"] for program in done] == [0, 1, 2, 3] and programs[0].outcome is None
@@ -556,9 +557,9 @@ def test_no_tests_is_never_a_pass(problem):
 def test_a_grader_that_dies_is_replaced_and_the_work_repeated():
     """Catches an infrastructure failure that is scored as the program's."""
     with Judge(workers=1) as one:
-        assert next(one.run([(ADD, Program("add", RIGHT))]))[1].outcome == "passed_test"
+        assert next(one.run([(ADD, Program("add", RIGHT))])).outcome == "passed_test"
         one.idle[0].process.kill()
-        assert next(one.run([(ADD, Program("add", RIGHT))]))[1].outcome == "passed_test"
+        assert next(one.run([(ADD, Program("add", RIGHT))])).outcome == "passed_test"
 
 
 def test_three_failures_are_a_judge_error(monkeypatch):
@@ -616,10 +617,10 @@ def test_a_grader_that_cannot_start_is_tried_again(monkeypatch):
     monkeypatch.setattr(sandbox, "Worker", Crowded)
     monkeypatch.setattr(sandbox.time, "sleep", lambda seconds: None)
     with Judge(workers=1) as one:
-        (_, done), = one.run([(ADD, Program("add", RIGHT))])
+        done, = one.run([(ADD, Program("add", RIGHT))])
     assert done.outcome == "passed_test" and len(tries) == 2
     with Judge(workers=1) as one:
-        (_, done), = one.run([(ADD, Program("add", RIGHT))])
+        done, = one.run([(ADD, Program("add", RIGHT))])
     assert (done.outcome, done.error, len(tries)) == ("judge_error", "JudgeFailed", 2 + sandbox.ATTEMPTS)
 
 
@@ -629,7 +630,7 @@ def test_a_caller_may_stop_early():
         slow = [(ADD, Program("add", f"import time; time.sleep(1.5)\n#{i}")) for i in range(4)]
         for _ in one.run([(ADD, Program("add", "x ="))] + slow):
             break
-        assert [done.outcome for _, done in one.run([(ADD, Program("add", RIGHT))])] == ["passed_test"]
+        assert [done.outcome for done in one.run([(ADD, Program("add", RIGHT))])] == ["passed_test"]
 
 
 def test_a_busy_machine_changes_no_verdict():
@@ -914,7 +915,7 @@ def test_a_function_that_does_nothing_passes_no_problem(tmp_path, name, file):
             for body in ("return None", "raise ValueError", "os._exit(0)")]
     assert len(jobs) >= 3 * 164
     with Judge(time_limit=20.0) as one:
-        assert not [program.key for _, program in one.run(jobs)
+        assert not [program.key for program in one.run(jobs)
                     if program.outcome not in ("failed_test", "runtime_error")]
 
 
@@ -928,7 +929,7 @@ def test_apps_ground_truths_have_verdicts():
         solutions = json.loads((folder / "solutions.json").read_text())
         jobs.append((Problem(folder.name, "", input_output=tests), Program(folder.name, solutions[0])))
     with Judge(compare="apps", time_limit=10.0) as one:
-        outcomes = collections.Counter(program.outcome for _, program in one.run(jobs))
+        outcomes = collections.Counter(program.outcome for program in one.run(jobs))
     assert outcomes["judge_error"] == 0 and outcomes["passed_test"] >= 18, outcomes
 
 
@@ -942,7 +943,7 @@ def test_verdicts_of_the_released_code(tmp_path, compare, differ):
             for row in json.loads((folder / key / "gen_solutions.json").read_text())]
     theirs = {-2: "compile_error", -1: "runtime_error", 0: "failed_test", 1: "passed_test"}  # 0, 1: false, true
     with Judge(compare=compare, time_limit=2.0) as one:
-        ours = dict(one.run((problems[key], Program(key, code)) for key, _, code in rows))
+        ours = list(one.run((problems[key], Program(key, code)) for key, _, code in rows))
     assert len(rows) == 83
     assert [(key, result, ours[i].outcome) for i, (key, result, _) in enumerate(rows)
             if ours[i].outcome != theirs[result]] == [
@@ -962,5 +963,5 @@ def test_published_verdicts_of_apps_are_reproduced(tmp_path):
     rows = [row for _, row in sandbox.read_jsonl(DATA / "apps" / "verdicts.jsonl")]
     jobs = [(problems[str(row["problem_id"])], Program(row["problem_id"], row["code"])) for row in rows]
     with Judge(compare="apps", time_limit=4.0) as one:
-        found = {index: program.outcome == "passed_test" for index, program in one.run(jobs)}
-    assert [found[index] for index in range(len(rows))] == [row["pass"] for row in rows]
+        found = [program.outcome == "passed_test" for program in one.run(jobs)]
+    assert found == [row["pass"] for row in rows]

@@ -259,22 +259,20 @@ def test_every_item_is_in_one_batch_of_an_epoch():
 
 
 def test_verdicts_come_back_in_the_order_of_the_programs(monkeypatch):
-    """Catches verdicts that go to another program: the judge answers last things first, and 300 problems
-    are two batches of at most 256 programs."""
+    """Catches verdicts that go to another program: 300 problems are two batches of at most 256 programs."""
     class Model:
         def eval(self):
             pass
 
-    class LastFirst:
+    class Parrot:
         def run(self, jobs):
-            for i, (problem, program) in reversed(list(enumerate(jobs))):
-                yield i, replace(program, outcome=program.code)
+            return (replace(program, outcome=program.code) for _, program in jobs)
     monkeypatch.setattr("train_rl.generate", lambda model, prompts, n, *_, seeds, **__: [
         [[seed[-1], 1]] * n for seed in seeds])
     monkeypatch.setattr("train_rl.decode_program", lambda tokenizer, ids: f"verdict {ids[0]}")
     Words.pad_token_id = 0
     problems = [Problem(i, "Print.") for i in range(300)]
-    programs = sample_and_judge(Model(), Words(), problems, 1, LastFirst(), flags(), [0])
+    programs = sample_and_judge(Model(), Words(), problems, 1, Parrot(), flags(), [0])
     assert [program.outcome for program in programs] == [f"verdict {i}" for i in range(300)]
 
 

@@ -17,7 +17,6 @@ Missing solutions are normal in the test split; they become an empty list.
 
 Next: python pretrain_ntp.py --task warmstart --problems data/apps/train.jsonl
 """
-import argparse
 import ast
 import collections
 import itertools
@@ -183,9 +182,9 @@ def example_tests(question, starter_code, fn_name):
 
 def parse_args(argv=None):
     p = make_parser(__doc__)
-    p.add_argument("--input", required=True, default=argparse.SUPPRESS, metavar="DIR_OR_FILE",
+    p.add_argument("--input", required=True, metavar="DIR_OR_FILE",
                    help="a split of APPS: a folder, or a .jsonl or .parquet file from the Hub")
-    p.add_argument("--out", required=True, default=argparse.SUPPRESS, metavar="P.jsonl",
+    p.add_argument("--out", required=True, metavar="P.jsonl",
                    help="problems file to write")
     return p.parse_args(argv)
 

@@ -15,14 +15,13 @@ in APPS' shape (`example_tests`) they do not exist.
 
 Next: python sample.py --problems data/humaneval/problems.jsonl
 """
-import argparse
 import ast
-import json
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-from sandbox import Problem, UserError, check_out, make_parser, read_jsonl, run_main, to_row
+from sandbox import (Problem, UserError, check_out, make_parser, read_jsonl, run_main, to_row,
+                     write_jsonl)
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -55,9 +54,9 @@ def to_problem(row):
 
 def parse_args(argv=None):
     p = make_parser(__doc__)
-    p.add_argument("--input", required=True, default=argparse.SUPPRESS, metavar="FILE",
+    p.add_argument("--input", required=True, metavar="FILE",
                    help="HumanEval.jsonl.gz, HumanEval.jsonl or the Hub's .parquet file")
-    p.add_argument("--out", required=True, default=argparse.SUPPRESS, metavar="P.jsonl",
+    p.add_argument("--out", required=True, metavar="P.jsonl",
                    help="problems file to write")
     return p.parse_args(argv)
 
@@ -74,10 +73,7 @@ def main(argv=None):
                             f"({type(error).__name__}: {error}); give HumanEval.jsonl.gz") from None
     if not problems:
         raise UserError(f"{args.input}: no problems in it; download it again")
-    os.makedirs(os.path.dirname(args.out) or ".", exist_ok=True)
-    with open(args.out + ".tmp", "w") as file:
-        file.writelines(json.dumps(to_row(problem)) + "\n" for problem in problems)
-    os.replace(args.out + ".tmp", args.out)  # a killed run leaves the old file or the new one
+    write_jsonl(args.out, map(to_row, problems))
     print(f"{args.out}: {len(problems)} problems")
 
 

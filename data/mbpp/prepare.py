@@ -15,7 +15,6 @@ Each record also carries the benchmark's own `split`; the paper's numbers are fo
 
 Next: python pretrain_ntp.py --task warmstart, or python sample.py, with --problems this file.
 """
-import argparse
 import ast
 import builtins
 import json
@@ -23,7 +22,8 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-from sandbox import Problem, UserError, check_out, make_parser, read_jsonl, run_main, to_row
+from sandbox import (Problem, UserError, check_out, make_parser, read_jsonl, run_main, to_row,
+                     write_jsonl)
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -84,9 +84,9 @@ def to_problem(row):
 
 def parse_args(argv=None):
     p = make_parser(__doc__)
-    p.add_argument("--input", required=True, default=argparse.SUPPRESS, metavar="FILE",
+    p.add_argument("--input", required=True, metavar="FILE",
                    help="mbpp.jsonl, sanitized-mbpp.json or a .parquet file of the Hub")
-    p.add_argument("--out", required=True, default=argparse.SUPPRESS, metavar="P.jsonl",
+    p.add_argument("--out", required=True, metavar="P.jsonl",
                    help="problems file to write")
     return p.parse_args(argv)
 
@@ -103,10 +103,7 @@ def main(argv=None):
                             "give mbpp.jsonl or sanitized-mbpp.json") from None
     if not problems:
         raise UserError(f"{args.input}: no problems in it; download it again")
-    os.makedirs(os.path.dirname(args.out) or ".", exist_ok=True)
-    with open(args.out + ".tmp", "w") as file:
-        file.writelines(json.dumps(to_row(problem)) + "\n" for problem in problems)
-    os.replace(args.out + ".tmp", args.out)  # a killed run leaves the old file or the new one
+    write_jsonl(args.out, map(to_row, problems))
     splits = [problem.extra["split"] for problem in problems]
     print(f"{args.out}: {len(problems)} problems ("
           + ", ".join(f"{splits.count(name)} {name}" for name in sorted(set(splits))) + ")")

@@ -30,7 +30,7 @@ from collections import Counter, namedtuple
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(os.path.dirname(HERE)))
-from sandbox import UserError, make_parser, run_main
+from sandbox import UserError, make_parser, run_main, write_jsonl
 
 
 # --- steps ----------------------------------------------------------------------------------------
@@ -525,12 +525,6 @@ def held_out(chain):
 def has_solution(chain, rng):
     """No solution for a quarter of all step sequences; for the others, to a share of the problems."""
     return (len(chain.steps) == 1 or draw_for(chain, "solved ") < 0.75) and rng.random() < 0.45
-
-
-def write_jsonl(path, rows):
-    with open(path + ".tmp", "w") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
-    os.replace(path + ".tmp", path)
 
 
 # --- command line ---------------------------------------------------------------------------------
