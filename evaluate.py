@@ -174,13 +174,13 @@ def judge_to_file(problems, programs, path, settings, workers, filtered=False):
         checksums = {key: tests_checksum(problem, settings["tests"])
                      for key, problem in problems.items() if key in given}
         check_continues(path, read_programs(path), programs, settings, checksums, filtered)
+        shown = {key: dataclasses.replace(problems[key], problem_id=f"example tests of {key}",
+                                          input_output=problems[key].example_tests, test_code=None)
+                 for key in given} if filtered else {}
         outcomes, started = collections.Counter(), time.perf_counter()
         with (Judge(workers=workers, **settings) as judge,
               tqdm(total=len(programs), initial=written, unit="program",
                    disable=True if RANK else None) as bar):
-            shown = {key: dataclasses.replace(problems[key], problem_id=f"example tests of {key}",
-                                              input_output=problems[key].example_tests, test_code=None)
-                     for key in given} if filtered else {}
             verdicts = judge.run((tests[program.key], program) for program in programs[written:]
                                  for tests in ([shown, problems] if filtered else [problems]))
             for program in verdicts:

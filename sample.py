@@ -442,7 +442,7 @@ def make_units(problems, tokenizer, args):
 
 def export(path, form, problems, programs):
     """Write the programs as a sample file of `form`; say how many do not continue the prompt."""
-    write_jsonl(path, (to_sample(problems[W.key], W.code, form) for W in programs))
+    write_jsonl(path, (to_sample(problems[program.key], program.code, form) for program in programs))
     anew = sum(not program.code.startswith(problems[program.key].prompt) for program in programs)
     print(f"wrote {path}" + (f"; {anew} of {len(programs)} programs do not begin with the prompt: "
           "they follow it and define the function anew, with its imports and helpers at hand"

@@ -633,6 +633,16 @@ def test_a_caller_may_stop_early():
         assert [done.outcome for done in one.run([(ADD, Program("add", RIGHT))])] == ["passed_test"]
 
 
+def test_a_worker_that_was_started_while_the_caller_stopped_runs_nothing(monkeypatch):
+    """Catches a Ctrl-C that waits for a whole program: that worker is not among those that were killed."""
+    stopped = threading.Event()
+    with Judge(workers=1) as one:
+        start = one._worker
+        monkeypatch.setattr(one, "_worker", lambda: (start(), stopped.set())[0])
+        assert one._verdict(ADD, RIGHT, stopped)[:2] == ("judge_error", "JudgeFailed")
+        assert not one.busy and not one.idle
+
+
 def test_a_busy_machine_changes_no_verdict():
     """Catches a time limit that honest programs meet when others take the cores (evalplus#5)."""
     spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4 * os.cpu_count())]
