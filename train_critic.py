@@ -21,7 +21,9 @@ weighted.
 `--binary` trains phi_test, the critic of critic sampling (Sec. 3.3.4): two of the four classes.
 `--likelihood` shows the head how likely the program is, too. Max-pooled states do not tell it, and
 it predicts the outcome better than they do: --init must be what has learned to write such programs.
-The value of w_t is then the prediction from all states so far, not from that of w_t alone.
+`--prefixes` learns from every beginning of a program, not from the whole alone: otherwise nothing ties
+the value of an unfinished program to how often it ends well. With either the value of w_t is the
+prediction from all states so far, not from that of w_t alone.
 
 Next: `python train_rl.py --critic runs/critic ...` (`python sample.py --critic ...` with --binary)
 """
@@ -101,11 +103,12 @@ class Critic(torch.nn.Module):
     likelihood: the state is given one more number, the surprisal -log p(w_1 .. w_t | D) of this model,
     which was trained to write programs. It only grows: the pool takes its last value.
     binary: whether it is trained as phi_test, on two of the four outcomes.
+    prefixes: whether it is trained to predict the outcome from every prefix of a program.
     """
 
-    def __init__(self, model, likelihood=False, binary=False):
+    def __init__(self, model, likelihood=False, binary=False, prefixes=False):
         super().__init__()
-        self.model, self.likelihood, self.binary = model, likelihood, binary
+        self.model, self.likelihood, self.binary, self.prefixes = model, likelihood, binary, prefixes
         self.head = torch.nn.Linear(model.config.hidden_size + likelihood, len(Outcome))
         head = model.get_output_embeddings()
         if not likelihood and head.weight is not model.get_input_embeddings().weight:
@@ -131,9 +134,13 @@ class Critic(torch.nn.Module):
         self.head.weight[:, -1] = 0
         self.head.weight[Outcome.PASSED_TEST, -1] = -5 / surprisal.mean()
 
-    def forward(self, batch):
-        """Logits of the outcome, (B, 4), from the states of the program's own tokens."""
-        return self.head(max_pool(self.states(batch)[:, 1:], batch["target_mask"]))
+    def forward(self, batch, prefixes=False):
+        """Logits of the outcome, (B, 4), from the states of the program's own tokens. prefixes: of each
+        beginning, (B, 1 + T, 4), as if the program ended at w_t; [:, 0] has read D alone."""
+        h = self.states(batch)                                                     # (B, 1 + T, d)
+        if not prefixes:
+            return self.head(max_pool(h[:, 1:], batch["target_mask"]))
+        return self.head(torch.cat([h[:, :1], h[:, 1:].cummax(dim=1).values], dim=1))
 
     def save_pretrained(self, path, state_dict=None):
         """The model as any other, and critic_head.pt; state_dict: this module's, if it is sharded."""
@@ -143,7 +150,8 @@ class Critic(torch.nn.Module):
 
         weights = state_dict or self.state_dict()
         self.model.save_pretrained(path, state_dict=below("model."))
-        torch.save({**below("head."), "binary": self.binary}, os.path.join(path, "critic_head.pt"))
+        torch.save({**below("head."), "binary": self.binary, "prefixes": self.prefixes},
+                   os.path.join(path, "critic_head.pt"))
 
 
 def load_critic(name, device, binary=None, positions=0):
@@ -159,11 +167,12 @@ def load_critic(name, device, binary=None, positions=0):
         state = torch.load(head, map_location=device, weights_only=True)
     except Exception as error:  # of many kinds, by what is torn off
         raise UserError(f"cannot read {head} ({type(error).__name__}); train the critic again") from None
-    its_kind = state.pop("binary", binary)
+    its_kind, prefixes = state.pop("binary", binary), state.pop("prefixes", False)
     if binary not in (None, its_kind):
         raise UserError(f"{name} was trained {'with' if its_kind else 'without'} --binary; sample.py "
                         f"needs a critic with it, train_rl.py one without")
-    critic = Critic(model, state["weight"].shape[1] > model.config.hidden_size, its_kind).to(device)
+    critic = Critic(model, state["weight"].shape[1] > model.config.hidden_size, its_kind,
+                    prefixes).to(device)
     critic.head.load_state_dict(state)
     return tokenizer, critic.eval()
 
@@ -176,19 +185,27 @@ def max_pool(h, mask):
     return h.masked_fill(~mask[..., None], float("-inf")).amax(dim=1)
 
 
-def critic_loss(logits, u, class_weights=None, count=None):
+def critic_loss(logits, u, class_weights=None, count=None, target_mask=None):
     """L_critic = - log p_phi(u | W^s, D), a mean over programs. logits: (B, 4), u: (B,).
+    target_mask (B, T): logits (B, 1 + T, 4) are of the prefixes, of which a program's loss is the mean.
     count: the programs (the sum of their weights) of the whole batch, where these are a part of it."""
-    loss = F.cross_entropy(logits.float(), u, weight=class_weights, reduction="sum")  # Eq. (9)
+    if target_mask is None:
+        loss = F.cross_entropy(logits.float(), u, weight=class_weights, reduction="sum")  # Eq. (9)
+    else:
+        mask = F.pad(target_mask, (1, 0), value=True)                              # (B, 1 + T)
+        of_prefix = F.cross_entropy(logits.float().transpose(1, 2), u[:, None].expand(mask.shape),
+                                    weight=class_weights, reduction="none")        # (B, 1 + T)
+        loss = ((of_prefix * mask).sum(dim=1) / mask.sum(dim=1)).sum()
     return loss / (count or (len(u) if class_weights is None else class_weights[u].sum()))
 
 
 @torch.no_grad()
 def token_values(critic, batch):
     """v_hat_t = softmax(Linear(h_t)), (B, 1 + T, 4):
-    [:, t] has consumed w_1 .. w_t; [:, 0] has read D alone. With likelihood the head expects the pool of
-    all states beside the surprisal: given h_t alone, it would say that every token fails."""
-    if critic.likelihood:
+    [:, t] has consumed w_1 .. w_t; [:, 0] has read D alone. With prefixes or likelihood it is that of the
+    pool of all states so far: the first has learned from these, the other would say of h_t alone,
+    beside the surprisal, that every token fails."""
+    if critic.likelihood or critic.prefixes:
         return prefix_predictions(critic, batch)
     return critic.head(critic.states(batch)).float().softmax(dim=-1)  # Sec. 3.3.3
 
@@ -197,9 +214,7 @@ def token_values(critic, batch):
 def prefix_predictions(critic, batch):
     """softmax(Linear(MaxPool(h_1 .. h_t))), (B, 1 + T, 4): what the critic predicts (Eq. 9) if the
     program ends at w_t; [:, 0] has read D alone."""
-    h = critic.states(batch)                                                       # (B, 1 + T, d)
-    pooled = torch.cat([h[:, :1], h[:, 1:].cummax(dim=1).values], dim=1)
-    return critic.head(pooled).float().softmax(dim=-1)
+    return critic(batch, prefixes=True).float().softmax(dim=-1)
 
 
 @torch.no_grad()
@@ -270,7 +285,8 @@ def report(critic, items, tokenizer, batch_size, device):
         batch = critic_batch(items[i:i + batch_size], tokenizer, device)
         with autocast(device):
             p = prefix_predictions(critic, batch)                                       # (B, 1 + T, 4)
-            v = None if critic.likelihood else token_values(critic, batch)  # then they are the same
+            v = (None if critic.likelihood or critic.prefixes else  # then they are the same
+                 token_values(critic, batch))
         u += batch["u"].tolist()
         lengths = batch["target_mask"].sum(dim=1)
         predicted += p[range(len(lengths)), lengths].argmax(dim=1).tolist()  # from the whole program
@@ -388,7 +404,7 @@ def train(args):
         tokenizer, critic = load_critic(checkpoint, device)
     else:
         tokenizer, model = load_model(args.init, device, args.max_source + args.max_target)
-        critic = Critic(model, args.likelihood, args.binary).to(device)
+        critic = Critic(model, args.likelihood, args.binary, args.prefixes).to(device)
     if args.binary:  # phi_test: whatever did not pass, failed
         programs = [p if p.outcome in (Outcome.PASSED_TEST.label, JUDGE_ERROR)
                     else replace(p, outcome=Outcome.FAILED_TEST.label) for p in programs]
@@ -426,9 +442,12 @@ def train(args):
         for part, weight in parts_of(rows, forward, args):
             batch = critic_batch(part, tokenizer, device)
             with autocast(device):
-                logits = forward(batch)
-                loss = weight * critic_loss(logits, batch["u"], weights, count)
+                logits = forward(batch, args.prefixes)
+                loss = weight * critic_loss(logits, batch["u"], weights, count,
+                                            batch["target_mask"] if args.prefixes else None)
             loss.backward()
+            if args.prefixes:  # what it says of the whole programs
+                logits = logits[range(len(logits)), batch["target_mask"].sum(dim=1)]
             loss_critic += loss.item() / WORLD_SIZE
             right += weight * int((logits.argmax(dim=1) == batch["u"]).sum())
             tokens += weight * int(batch["source_mask"].sum() + batch["target_mask"].sum())
@@ -468,6 +487,8 @@ def parse_args(argv=None):
                    "HTML page on the first N programs, by the critic in --init")
     g.add_argument("--likelihood", action="store_true", help="show the head how likely the program is "
                    "to the critic's own language model, too; the paper's reads states alone")
+    g.add_argument("--prefixes", action="store_true", help="learn the outcome from every prefix of a "
+                   "program, not from the whole alone; the paper's learns from the whole")
     g.add_argument("--class-weight", type=number(0), default=0.5, help="power of the inverse class "
                    "frequency in the loss: 0 none, 1 all classes weigh the same")
     return p.parse_args(argv)

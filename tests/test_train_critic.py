@@ -3,6 +3,7 @@ with states and logits small enough to follow."""
 import html
 import itertools
 import json
+import math
 import re
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from conftest import LAYOUTS
 from sandbox import Outcome, Problem, Program, UserError
 from train_critic import (Critic, auc, bag_of_tokens, calibration_error, critic_batch, critic_items, critic_loss,
-                          main, max_pool, prefix_predictions, q_hat, show_tokens, token_values)
+                          load_critic, main, max_pool, prefix_predictions, q_hat, show_tokens, token_values)
 from pretrain_ntp import encode_program, encode_prompt, load_model, token_log_probs
 
 
@@ -29,6 +30,41 @@ def test_known_logits_give_a_known_loss():
     logits = torch.tensor([[0.0, 0.0], [0.0, 99.0]])  # the second is right and certain
     assert critic_loss(logits, u, torch.tensor([3.0, 1.0])).item() == pytest.approx(
         0.6931 * 3 / 4, abs=1e-4)
+
+
+def test_the_loss_of_prefixes_is_a_mean_over_those_of_each_program():
+    """Catches padding that counts, and a long program that counts more. The first program has one
+    token: p(u) is 1/2 before and 1/4 after it, log 2 and log 4. Of the second's four it is 1/2."""
+    unsure, wrong, padding = [0.0, 0.0], [0.0, math.log(3)], [0.0, 99.0]
+    logits = torch.tensor([[unsure, wrong, padding, padding], 4 * [unsure]])
+    mask = torch.tensor([[True, False, False], [True, True, True]])
+    loss = critic_loss(logits, torch.tensor([0, 1]), target_mask=mask)
+    assert loss.item() == pytest.approx((1.5 * math.log(2) + math.log(2)) / 2)
+
+
+def test_a_critic_of_prefixes_knows_how_often_a_beginning_ends_well(tiny_model, tmp_path):
+    """Catches values of unfinished programs that nothing was learned for, and values of the last state
+    alone: of the first statement's four programs three pass, of the second's one, which begins with 10."""
+    tokenizer, model = load_model(tiny_model, torch.device("cpu"))
+    torch.manual_seed(0)
+    critic = Critic(model, prefixes=True)
+    many, few = [5, 6, 7], [8, 9]
+    batch = critic_batch([(many, [10, 12, 1], "a", 3), (many, [10, 13, 1], "a", 3), (many, [11, 12, 1], "a", 3),
+                          (many, [11, 13, 1], "a", 2), (few, [10, 12, 1], "b", 3), (few, [10, 13, 1], "b", 2),
+                          (few, [11, 12, 1], "b", 2), (few, [11, 13, 1], "b", 2)], tokenizer, "cpu")
+    optimizer = torch.optim.Adam(critic.parameters(), lr=3e-3)
+    for _ in range(150):
+        optimizer.zero_grad()
+        critic_loss(critic(batch, prefixes=True), batch["u"], target_mask=batch["target_mask"]).backward()
+        optimizer.step()
+    critic.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    _, critic = load_critic(tmp_path, torch.device("cpu"))
+    passes = token_values(critic, batch)[..., 3]
+    assert torch.equal(passes, prefix_predictions(critic, batch)[..., 3])
+    assert passes[[0, 4], 0].tolist() == pytest.approx([0.75, 0.25], abs=0.1)
+    assert passes[[0, 3, 4, 7], 1].tolist() == pytest.approx([1, 0.5, 0.5, 0], abs=0.1)
+    assert passes[:, 2].round().tolist() == [1, 1, 1, 0, 1, 0, 0, 0]
 
 
 def test_an_output_layer_that_no_loss_reaches_is_not_trained(tiny_models):
@@ -146,7 +182,6 @@ def test_the_prediction_from_a_prefix_is_that_of_the_program_which_ends_there(cr
 
 def test_a_saved_critic_gives_the_same_logits(critic, tmp_path):
     """Catches a head that is not saved: a fresh one would be random."""
-    from train_critic import load_critic
     tokenizer, model = critic
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
