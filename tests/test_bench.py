@@ -1,4 +1,5 @@
-"""The tables of bench/tables.py, worked out by hand; nothing is trained or sampled."""
+"""The tables of bench/tables.py, worked out by hand, for which nothing is trained or sampled; and the
+values of bench/values.py."""
 import json
 import os
 import shlex
@@ -7,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "bench"))
@@ -15,7 +17,9 @@ import pretrain_ntp  # noqa: E402
 import sample  # noqa: E402
 import tables  # noqa: E402
 import train_rl  # noqa: E402
+import values  # noqa: E402
 from sandbox import Problem, Program, append_record, to_row  # noqa: E402
+from train_critic import Critic  # noqa: E402
 
 
 def write_programs(path, programs):
@@ -401,3 +405,57 @@ def test_without_matplotlib_there_is_a_line_and_no_picture(tmp_path, monkeypatch
     assert capsys.readouterr().err == (f"no {tmp_path}/picture.png: matplotlib is missing "
                                        "(pip install matplotlib)\n")
     assert not os.path.exists(f"{tmp_path}/picture.png")
+
+
+# --- bench/values.py --------------------------------------------------------------------------------
+
+def test_a_prefix_ends_where_a_line_does():
+    """Catches the end of the program as a prefix, after which nothing is left to continue."""
+    words = {1: "</s>", 2: "a = 1", 3: "\n", 4: "\n    ", 5: "print(a)"}
+
+    class Words:
+        def decode(self, ids):
+            return words[ids[0]]
+    assert values.line_ends([2, 3, 5, 4, 5, 3, 1], Words()) == [0, 2, 4]
+    assert values.line_ends([5, 1], Words()) == [0]
+
+
+def test_within_a_program_only_the_moves_count():
+    """Catches a critic that knows which program is easy being taken for one that follows its lines: here
+    it is right about the programs, and says the reverse of their lines."""
+    programs = np.array([0, 0, 1, 1])
+    truth, said = np.array([0.0, 0.25, 0.75, 1.0]), np.array([0.25, 0.0, 1.0, 0.75])
+    assert values.within(said, programs).tolist() == [0.125, -0.125, 0.125, -0.125]
+    assert values.correlation(values.within(said, programs), values.within(truth, programs)) == -1
+    assert values.correlation(said, truth) > 0.5
+
+
+def test_continuations_are_drawn_once_for_all_critics(eager_model, tmp_path, monkeypatch, capsys):
+    """Catches continuations that do not begin with their prefix, or are drawn anew for a second critic.
+    What prints nothing passes here: the prefix that holds a print never does."""
+    tokenizer, model = pretrain_ntp.load_model(eager_model, torch.device("cpu"))
+    demo = tmp_path / "demo"
+    for name in ("warmstart", "first", "second"):
+        tokenizer.save_pretrained(demo / name)
+        Critic(model).save_pretrained(demo / name)
+    os.remove(demo / "warmstart" / "critic_head.pt")
+    problems = [Problem(str(i), "Print nothing.", input_output={"inputs": [""], "outputs": [""]})
+                for i in range(4)]
+    write_programs(tmp_path / "p.jsonl", problems)
+    code = "print(1)\nprint(2)\n"
+    tokens = tokenizer.encode(code) + [tokenizer.eos_token_id]
+    write_programs(demo / "samples_judged.jsonl", [
+        Program(problem.problem_id, code, tokens=tokens, outcome="failed_test") for problem in problems])
+    words = ["values.py", "--demo", str(demo), "--problems", str(tmp_path / "p.jsonl"), "--held-out", "0.9",
+             "--num-programs", "4", "--max-target", "32", "--device", "cpu", "--critics"]
+    monkeypatch.setattr(sys, "argv", [*words, f"a={demo}/first"])
+    values.main()
+    rows = [json.loads(line) for line in open(demo / "values.jsonl")]
+    empty, line = rows[::2], rows[1::2]
+    assert {row["prefix_tokens"] for row in empty} == {0} and sum(row["passed"] for row in empty) > 0
+    assert {row["prefix_tokens"] for row in line} == {len(tokenizer.encode("print(1)\n"))}
+    assert {row["passed"] for row in line} == {0}
+    monkeypatch.setattr(values, "generate", None)
+    monkeypatch.setattr(sys, "argv", [*words, f"a={demo}/first", f"b={demo}/second"])
+    values.main()
+    assert "a: mean, r" in (said := capsys.readouterr().out) and "b: mean, r" in said
