@@ -53,8 +53,8 @@ if [ "${1:-}" != critic-sampling ]; then echo "bash demo.sh critic-sampling goes
 # others it knows by heart: a model that repairs to these need not read the failed program.)
 $RUN sample.py --model $D/rl --problems $D/unsolved.jsonl --out $D/rl_samples.jsonl --batch-size $MANY --num-programs 4 --temperature 1.0 $L --seed 2${SEED:-0}
 python evaluate.py --problems $D/unsolved.jsonl --programs $D/rl_samples.jsonl --out $D/rl_samples_judged.jsonl --k 1
-# Sec. 3.3.4: phi_test, the binary critic that tells failed from passed.
-$RUN train_critic.py --binary --likelihood --init $D/warmstart --problems $TRAIN --programs $D/samples_judged.jsonl $D/rl_samples_judged.jsonl --out $D/critic_test $L --steps 200 --batch-size 32 --lr 3e-4 --warmup 20 --held-out 0.1
+# Sec. 3.3.4: phi_test, the binary critic that tells failed from passed. Its values of prefixes choose the seeds: it learns from all of them.
+$RUN train_critic.py --binary --likelihood --prefixes --init $D/warmstart --problems $TRAIN --programs $D/samples_judged.jsonl $D/rl_samples_judged.jsonl --out $D/critic_test $L --steps 200 --batch-size 32 --lr 3e-4 --warmup 20 --held-out 0.1
 # Eq. (13): the repair model, from a failed program and its error to one that passed.
 $RUN pretrain_ntp.py --task repair --init $D/rl --problems $TRAIN --programs $D/samples_judged.jsonl $D/rl_samples_judged.jsonl --out $D/repair $S --max-source 450 --max-target 256 --steps 300 --batch-size 32 --lr 1e-3 --warmup 10
 # Algorithm 1 beside plain sampling, 20 programs for each test problem, and a page that shows it for one.

@@ -760,7 +760,8 @@ def check_config(path, args, started, ignore=("steps", "device", "accumulate", "
     old = read_config(path)
     changed = [f"--{key.replace('_', '-')} was {old.get(key)!r} and is {config.get(key)!r}"
                for key in sorted(old.keys() | config.keys())
-               if key not in (*ignore, "versions", "inputs") and old.get(key) != config.get(key)]
+               if key not in (*ignore, "versions", "inputs") and old.get(key) != config.get(key)
+               and (key in old or config[key])]  # a flag that is younger than the run, and off
     before = old.get("inputs", {})
     changed += [f"what stands in {file} was something else" for file, now in config["inputs"].items()
                 if before.get(file, now) != now]

@@ -236,7 +236,8 @@ def prefix_values(critic, batch):
 
     It is read from the pool of the states of w_1 .. w_t: what the critic predicts (Eq. 9) of the
     program that ends there. That is what it is trained on, and at t = T it is Eq. (12). The state
-    of w_t alone, as in Sec. 3.3.3, tells less of the prefix (train_critic.py reports both).
+    of w_t alone, as in Sec. 3.3.3, tells less of the prefix (train_critic.py reports both of a critic
+    that has neither --likelihood nor --prefixes).
     """
     return prefix_predictions(critic, batch)[:, 1:, Outcome.PASSED_TEST]  # Eq. (11)
 

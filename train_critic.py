@@ -22,8 +22,8 @@ weighted.
 `--likelihood` shows the head how likely the program is, too. Max-pooled states do not tell it, and
 it predicts the outcome better than they do: --init must be what has learned to write such programs.
 `--prefixes` learns from every beginning of a program, not from the whole alone: otherwise nothing ties
-the value of an unfinished program to how often it ends well. With either the value of w_t is the
-prediction from all states so far, not from that of w_t alone.
+the value of an unfinished program to how often it ends well. With `--likelihood` or `--prefixes` the
+value of w_t is the prediction from all states so far, not from that of w_t alone.
 
 Next: `python train_rl.py --critic runs/critic ...` (`python sample.py --critic ...` with --binary)
 """
@@ -109,6 +109,7 @@ class Critic(torch.nn.Module):
     def __init__(self, model, likelihood=False, binary=False, prefixes=False):
         super().__init__()
         self.model, self.likelihood, self.binary, self.prefixes = model, likelihood, binary, prefixes
+        self.pooled = likelihood or prefixes  # the value of a token is read from the pool so far
         self.head = torch.nn.Linear(model.config.hidden_size + likelihood, len(Outcome))
         head = model.get_output_embeddings()
         if not likelihood and head.weight is not model.get_input_embeddings().weight:
@@ -134,11 +135,11 @@ class Critic(torch.nn.Module):
         self.head.weight[:, -1] = 0
         self.head.weight[Outcome.PASSED_TEST, -1] = -5 / surprisal.mean()
 
-    def forward(self, batch, prefixes=False):
-        """Logits of the outcome, (B, 4), from the states of the program's own tokens. prefixes: of each
-        beginning, (B, 1 + T, 4), as if the program ended at w_t; [:, 0] has read D alone."""
+    def forward(self, batch, of_each=False):
+        """Logits of the outcome, (B, 4), from the states of the program's own tokens. of_each: of each
+        prefix, (B, 1 + T, 4), as if the program ended at w_t; [:, 0] has read D alone."""
         h = self.states(batch)                                                     # (B, 1 + T, d)
-        if not prefixes:
+        if not of_each:
             return self.head(max_pool(h[:, 1:], batch["target_mask"]))
         return self.head(torch.cat([h[:, :1], h[:, 1:].cummax(dim=1).values], dim=1))
 
@@ -202,10 +203,10 @@ def critic_loss(logits, u, class_weights=None, count=None, target_mask=None):
 @torch.no_grad()
 def token_values(critic, batch):
     """v_hat_t = softmax(Linear(h_t)), (B, 1 + T, 4):
-    [:, t] has consumed w_1 .. w_t; [:, 0] has read D alone. With prefixes or likelihood it is that of the
-    pool of all states so far: the first has learned from these, the other would say of h_t alone,
-    beside the surprisal, that every token fails."""
-    if critic.likelihood or critic.prefixes:
+    [:, t] has consumed w_1 .. w_t; [:, 0] has read D alone. With prefixes or likelihood it is read from
+    the pool of all states so far: prefixes was trained on that, and likelihood would say of h_t
+    alone, beside the surprisal, that every token fails."""
+    if critic.pooled:
         return prefix_predictions(critic, batch)
     return critic.head(critic.states(batch)).float().softmax(dim=-1)  # Sec. 3.3.3
 
@@ -214,7 +215,7 @@ def token_values(critic, batch):
 def prefix_predictions(critic, batch):
     """softmax(Linear(MaxPool(h_1 .. h_t))), (B, 1 + T, 4): what the critic predicts (Eq. 9) if the
     program ends at w_t; [:, 0] has read D alone."""
-    return critic(batch, prefixes=True).float().softmax(dim=-1)
+    return critic(batch, of_each=True).float().softmax(dim=-1)
 
 
 @torch.no_grad()
@@ -285,8 +286,7 @@ def report(critic, items, tokenizer, batch_size, device):
         batch = critic_batch(items[i:i + batch_size], tokenizer, device)
         with autocast(device):
             p = prefix_predictions(critic, batch)                                       # (B, 1 + T, 4)
-            v = (None if critic.likelihood or critic.prefixes else  # then they are the same
-                 token_values(critic, batch))
+            v = None if critic.pooled else token_values(critic, batch)  # then they are the same
         u += batch["u"].tolist()
         lengths = batch["target_mask"].sum(dim=1)
         predicted += p[range(len(lengths)), lengths].argmax(dim=1).tolist()  # from the whole program
@@ -488,7 +488,7 @@ def parse_args(argv=None):
     g.add_argument("--likelihood", action="store_true", help="show the head how likely the program is "
                    "to the critic's own language model, too; the paper's reads states alone")
     g.add_argument("--prefixes", action="store_true", help="learn the outcome from every prefix of a "
-                   "program, not from the whole alone; the paper's learns from the whole")
+                   "program; the paper's learns from the whole alone")
     g.add_argument("--class-weight", type=number(0), default=0.5, help="power of the inverse class "
                    "frequency in the loss: 0 none, 1 all classes weigh the same")
     return p.parse_args(argv)

@@ -1,5 +1,6 @@
 """The tables of bench/tables.py, worked out by hand, for which nothing is trained or sampled; and the
 values of bench/values.py."""
+import argparse
 import json
 import os
 import shlex
@@ -18,8 +19,8 @@ import sample  # noqa: E402
 import tables  # noqa: E402
 import train_rl  # noqa: E402
 import values  # noqa: E402
-from sandbox import Problem, Program, append_record, to_row  # noqa: E402
-from train_critic import Critic  # noqa: E402
+from sandbox import Problem, Program, UserError, append_record, to_row  # noqa: E402
+from train_critic import Critic, critic_batch, load_critic, prefix_predictions  # noqa: E402
 
 
 def write_programs(path, programs):
@@ -420,42 +421,72 @@ def test_a_prefix_ends_where_a_line_does():
     assert values.line_ends([5, 1], Words()) == [0]
 
 
-def test_within_a_program_only_the_moves_count():
-    """Catches a critic that knows which program is easy being taken for one that follows its lines: here
-    it is right about the programs, and says the reverse of their lines."""
-    programs = np.array([0, 0, 1, 1])
+def test_the_table_has_shares_means_and_correlations_of_each_row():
+    """Catches a critic that knows which program is easy being taken for one that follows its lines: this one
+    is right about the two programs, and says the reverse of their lines."""
     truth, said = np.array([0.0, 0.25, 0.75, 1.0]), np.array([0.25, 0.0, 1.0, 0.75])
-    assert values.within(said, programs).tolist() == [0.125, -0.125, 0.125, -0.125]
-    assert values.correlation(values.within(said, programs), values.within(truth, programs)) == -1
-    assert values.correlation(said, truth) > 0.5
+    which = np.array([0, 0, 1, 1])
+    assert values.within(said, which).tolist() == [0.125, -0.125, 0.125, -0.125]
+    assert [line.split() for line in values.table(truth, {"a": said}, np.array([0, 0.6, 0, 0.7]), which)] == [
+        ["read", "continuations", "a:", "mean,", "r"],
+        ["nothing", "0.375", "0.625", "1.00"],             # 0 and 0.75; 0.25 and 1
+        ["50%", "to", "75%", "0.625", "0.375", "1.00"],    # 0.25 and 1; 0 and 0.75
+        ["all,", "r", "0.80"], ["in", "a", "program,", "r", "-1.00"],
+        ["calib.", "error", "0.250"]]
 
 
 def test_continuations_are_drawn_once_for_all_critics(eager_model, tmp_path, monkeypatch, capsys):
-    """Catches continuations that do not begin with their prefix, or are drawn anew for a second critic.
-    What prints nothing passes here: the prefix that holds a print never does."""
+    """Catches continuations that do not begin with their prefix, that a kill changes, or that are drawn
+    anew for a second critic, and a critic that is asked for the value of another prefix. What prints
+    nothing passes here: a prefix that holds a print never does."""
     tokenizer, model = pretrain_ntp.load_model(eager_model, torch.device("cpu"))
-    demo = tmp_path / "demo"
-    for name in ("warmstart", "first", "second"):
-        tokenizer.save_pretrained(demo / name)
-        Critic(model).save_pretrained(demo / name)
-    os.remove(demo / "warmstart" / "critic_head.pt")
+    torch.manual_seed(0)
+    for name in ("first", "second"):
+        tokenizer.save_pretrained(tmp_path / name)
+        Critic(model, binary=name == "second").save_pretrained(tmp_path / name)
     problems = [Problem(str(i), "Print nothing.", input_output={"inputs": [""], "outputs": [""]})
                 for i in range(4)]
     write_programs(tmp_path / "p.jsonl", problems)
     code = "print(1)\nprint(2)\n"
     tokens = tokenizer.encode(code) + [tokenizer.eos_token_id]
-    write_programs(demo / "samples_judged.jsonl", [
-        Program(problem.problem_id, code, tokens=tokens, outcome="failed_test") for problem in problems])
-    words = ["values.py", "--demo", str(demo), "--problems", str(tmp_path / "p.jsonl"), "--held-out", "0.9",
-             "--num-programs", "4", "--max-target", "32", "--device", "cpu", "--critics"]
-    monkeypatch.setattr(sys, "argv", [*words, f"a={demo}/first"])
-    values.main()
-    rows = [json.loads(line) for line in open(demo / "values.jsonl")]
+    programs = [Program(problem.problem_id, code, tokens=tokens, outcome="failed_test")
+                for problem in problems]
+    write_programs(tmp_path / "j.jsonl", programs)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(values, "PREFIXES", 3)
+
+    def run(*words, critics=("a=first",)):
+        monkeypatch.setattr(sys, "argv", [
+            "values.py", "--model", eager_model, "--programs", "j.jsonl", "--problems", "p.jsonl",
+            "--held-out", "0.9", "--num-programs", "4", "--max-target", "32", "--device", "cpu", "--out",
+            "v.jsonl", *words, "--critics", *critics])
+        values.main()
+
+    run()
+    whole = (tmp_path / "v.jsonl").read_bytes()
+    rows = [json.loads(line) for line in whole.splitlines()]
     empty, line = rows[::2], rows[1::2]
     assert {row["prefix_tokens"] for row in empty} == {0} and sum(row["passed"] for row in empty) > 0
     assert {row["prefix_tokens"] for row in line} == {len(tokenizer.encode("print(1)\n"))}
     assert {row["passed"] for row in line} == {0}
+    (tmp_path / "v.jsonl").write_bytes(b"".join(whole.splitlines(keepends=True)[:4]) + b'{"prob')
+    run()
+    assert (tmp_path / "v.jsonl").read_bytes() == whole
     monkeypatch.setattr(values, "generate", None)
-    monkeypatch.setattr(sys, "argv", [*words, f"a={demo}/first", f"b={demo}/second"])
-    values.main()
+    capsys.readouterr()
+    run(critics=("a=first", "b=second"))
     assert "a: mean, r" in (said := capsys.readouterr().out) and "b: mean, r" in said
+    for words, complaint in ((["--num-programs", "5"], "--num-programs was 4"),
+                             (["--out", "j.jsonl"], "is one of the inputs")):
+        with pytest.raises(UserError, match=complaint):
+            run(*words)
+    write_programs(tmp_path / "j.jsonl", programs[::-1])
+    with pytest.raises(UserError, match="what stands in j.jsonl was something else"):
+        run()
+
+    critic = load_critic("second", torch.device("cpu"))[1]
+    batch = critic_batch([(pretrain_ntp.encode_prompt(tokenizer, problems[0], 320), tokens, None, 0)],
+                         tokenizer, "cpu")
+    args = argparse.Namespace(max_source=320)
+    found = values.critic_values(critic, tokenizer, {"0": problems[0]}, [(programs[0], 2), (programs[0], 0)], args)
+    assert found.tolist() == pytest.approx(prefix_predictions(critic, batch)[0, [2, 0], 3].tolist(), abs=2e-3)  # bfloat16

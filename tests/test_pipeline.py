@@ -76,6 +76,9 @@ STAGES = {
     "critic": ("train_critic", ["--init", "tiny", "--problems", "p.jsonl", "--likelihood",
                                 "--programs", "judged.jsonl", *TRAIN, *LENGTHS, "--out", "OUT"],
                "OUT/metrics.jsonl"),
+    "critic of prefixes": ("train_critic", ["--init", "tiny", "--problems", "p.jsonl", "--prefixes",
+                                            "--programs", "judged.jsonl", *TRAIN, *LENGTHS, "--out", "OUT"],
+                           "OUT/metrics.jsonl"),
     "rl": ("train_rl", ["--init", "tiny", "--critic", "critic", "--problems", "p.jsonl",
                         "--programs", "judged.jsonl", *TRAIN, *LENGTHS, "--out", "OUT"],
            "OUT/metrics.jsonl"),
@@ -172,7 +175,7 @@ def two_processes(name, words, cwd):
 
 
 @pytest.mark.parametrize("key, more", [
-    ("warmstart", ["--shard"]), ("critic", ["--accumulate", "3"]),
+    ("warmstart", ["--shard"]), ("critic of prefixes", ["--accumulate", "3"]),
     ("critic", ["--shard", "--grad-checkpointing"]), ("rl", ["--accumulate", "2"]),
     ("on-policy", ["--shard"])])
 def test_two_processes_learn_what_one_does(work, dry, monkeypatch, key, more):

@@ -375,6 +375,15 @@ def test_other_processes_wait_until_the_flags_are_theirs(tmp_path, monkeypatch):
     assert "0.5" in path.read_text()
 
 
+def test_a_flag_that_is_younger_than_a_run_is_off_in_it(tmp_path):
+    """Catches a run that no command can continue since a flag was added; only without it can one."""
+    path = str(tmp_path / "config.json")
+    pretrain_ntp.check_config(path, argparse.Namespace(seed=1), started=False)
+    with pytest.raises(UserError, match="--prefixes was None and is True"):
+        pretrain_ntp.check_config(path, argparse.Namespace(seed=1, prefixes=True), started=True)
+    pretrain_ntp.check_config(path, argparse.Namespace(seed=1, prefixes=False), started=True)
+
+
 def test_the_files_of_a_model_are_not_written_over(warmstart, tiny_model, tmp_path):
     """Catches flags in place of a model's config.json, without which it cannot be opened."""
     shutil.copytree(tiny_model, tmp_path / "model")

@@ -38,8 +38,10 @@ def test_the_loss_of_prefixes_is_a_mean_over_those_of_each_program():
     unsure, wrong, padding = [0.0, 0.0], [0.0, math.log(3)], [0.0, 99.0]
     logits = torch.tensor([[unsure, wrong, padding, padding], 4 * [unsure]])
     mask = torch.tensor([[True, False, False], [True, True, True]])
-    loss = critic_loss(logits, torch.tensor([0, 1]), target_mask=mask)
-    assert loss.item() == pytest.approx((1.5 * math.log(2) + math.log(2)) / 2)
+    u = torch.tensor([0, 1])
+    assert critic_loss(logits, u, target_mask=mask).item() == pytest.approx((1.5 + 1) * math.log(2) / 2)
+    assert critic_loss(logits, u, torch.tensor([3.0, 1.0]), target_mask=mask).item() == pytest.approx(
+        (3 * 1.5 + 1) * math.log(2) / 4)
 
 
 def test_a_critic_of_prefixes_knows_how_often_a_beginning_ends_well(tiny_model, tmp_path):
@@ -55,7 +57,7 @@ def test_a_critic_of_prefixes_knows_how_often_a_beginning_ends_well(tiny_model, 
     optimizer = torch.optim.Adam(critic.parameters(), lr=3e-3)
     for _ in range(150):
         optimizer.zero_grad()
-        critic_loss(critic(batch, prefixes=True), batch["u"], target_mask=batch["target_mask"]).backward()
+        critic_loss(critic(batch, of_each=True), batch["u"], target_mask=batch["target_mask"]).backward()
         optimizer.step()
     critic.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
@@ -233,6 +235,27 @@ def test_the_binary_critic_knows_failed_and_passed_alone_and_shows_its_values(ti
     main(["--init", str(tmp_path / "c"), *words, "--out", str(tmp_path / "new" / "page.html"), "--show", "2"])
     page = (tmp_path / "new" / "page.html").read_text()
     assert page.count("<pre>") == 2 and "0: compile_error" in page and "http" not in page
+
+
+def test_with_prefixes_the_first_step_learns_from_each_of_them(tiny_model, tmp_path):
+    """Catches a flag that never reaches the loss, the report or the checkpoint. With classes of one weight
+    and a head that knows nothing each prefix costs log 4, and a wrong sum over them something else."""
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(
+        {"problem_id": i, "question": "?"}) + "\n" for i in range(20)))
+    (tmp_path / "j.jsonl").write_text("".join(json.dumps(
+        {"problem_id": i, "code": "print(1)\n", "outcome": "passed_test"}) + "\n" for i in range(20)))
+    words = ["--init", tiny_model, "--problems", str(tmp_path / "p.jsonl"), "--programs",
+             str(tmp_path / "j.jsonl"), "--steps", "1", "--log-every", "1", "--class-weight", "0"]
+    losses, reports = [], []
+    for more in ([], ["--prefixes"]):
+        out = tmp_path / f"c{more}"
+        main([*words, "--out", str(out), *more])
+        losses.append(json.loads((out / "metrics.jsonl").read_text().splitlines()[0])["loss_critic"])
+        reports.append(json.loads((out / "report.json").read_text()))
+        _, critic = load_critic(str(out), torch.device("cpu"))
+        assert critic.prefixes == bool(more)
+    assert losses[0] != pytest.approx(losses[1], abs=1e-4)  # the same first weights
+    assert "token" in reports[0] and "token" not in reports[1]
 
 
 def test_a_page_shows_q_hat_of_the_outcome_that_came(tiny_model, tmp_path):
