@@ -42,15 +42,15 @@ def line_ends(tokens, tokenizer):
     return [0] + [t for t in ends if t < len(tokens) - 1]
 
 
-def continue_prefixes(model, tokenizer, problems, prefixes, args):
-    """Append to --out, for each (program, t), how many continuations of its first t tokens pass; returns
-    the shares of all."""
+def continue_prefixes(model, tokenizer, problems, programs, prefixes, args):
+    """Append to --out, for each (i, t), how many continuations of the first t tokens of programs[i] pass;
+    returns the shares of all."""
     started = os.path.exists(args.out) and os.path.getsize(args.out) > 0
     check_config(args.out + ".config.json", args, started, ignore=("device", "critics"))
     file, done = open_to_continue(args.out)
     with file, Judge() as judge, tqdm(total=len(prefixes), initial=done, unit=" prefixes") as bar:
         while done < len(prefixes):
-            part = prefixes[done:done + PREFIXES]
+            part = [(programs[i], t) for i, t in prefixes[done:done + PREFIXES]]
             rows = generate(
                 model, [encode_prompt(tokenizer, problems[program.key], args.max_source)
                         for program, _ in part],
@@ -73,19 +73,17 @@ def continue_prefixes(model, tokenizer, problems, prefixes, args):
 
 
 @torch.no_grad()
-def critic_values(critic, tokenizer, problems, prefixes, args):
-    """p(passed) after each prefix, in their order: phi_test's of prefixes, which sample.py reads, or the
-    values of tokens, which train_rl.py reads."""
-    function, values = prefix_predictions if critic.binary else token_values, {}
-    programs = list({id(program): program for program, _ in prefixes}.values())
+def critic_values(critic, tokenizer, problems, programs, args):
+    """For each program p(passed) after each of its tokens, [0] before the first: phi_test's of prefixes,
+    which sample.py reads, or the values of tokens, which train_rl.py reads."""
+    function, values = prefix_predictions if critic.binary else token_values, []
     for i in range(0, len(programs), 32):
         batch = critic_batch([(encode_prompt(tokenizer, problems[program.key], args.max_source),
                                program.tokens, None, 0) for program in programs[i:i + 32]],
                              tokenizer, next(critic.parameters()).device)
         with autocast(batch["source"].device):
-            p = function(critic, batch)[..., Outcome.PASSED_TEST].tolist()                # (B, 1 + T)
-        values |= {id(program): row for program, row in zip(programs[i:i + 32], p)}
-    return np.array([values[id(program)][t] for program, t in prefixes])
+            values += function(critic, batch)[..., Outcome.PASSED_TEST].tolist()          # (B, 1 + T)
+    return values
 
 
 def correlation(a, b):
@@ -171,14 +169,15 @@ def main():
     if not programs:
         raise UserError(f"{' '.join(args.programs)}: no whole program for a held-out problem; give others, "
                         f"or a greater --held-out")
-    prefixes = [(program, t) for program in programs for t in line_ends(program.tokens, tokenizer)]
-    truth = continue_prefixes(model.eval(), tokenizer, problems, prefixes, args)
-    values = {name: critic_values(critic, tokenizer, problems, prefixes, args)
-              for name, critic in critics.items()}
+    prefixes = [(i, t) for i, program in enumerate(programs) for t in line_ends(program.tokens, tokenizer)]
+    truth = continue_prefixes(model.eval(), tokenizer, problems, programs, prefixes, args)
+    values = {}
+    for name, critic in critics.items():
+        rows = critic_values(critic, tokenizer, problems, programs, args)
+        values[name] = np.array([rows[i][t] for i, t in prefixes])
     print(f"{len(programs)} programs, {len(prefixes)} prefixes, {args.num_programs} continuations each")
-    numbers = {id(program): i for i, program in enumerate(programs)}
-    print(*table(truth, values, np.array([t / len(program.tokens) for program, t in prefixes]),
-                 np.array([numbers[id(program)] for program, _ in prefixes])), sep="\n")
+    print(*table(truth, values, np.array([t / len(programs[i].tokens) for i, t in prefixes]),
+                 np.array([i for i, _ in prefixes])), sep="\n")
 
 
 if __name__ == "__main__":
