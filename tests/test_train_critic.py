@@ -11,6 +11,7 @@ import torch
 
 from conftest import LAYOUTS
 from sandbox import Outcome, Problem, Program, UserError
+import train_critic
 from train_critic import (Critic, auc, bag_of_tokens, calibration_error, critic_batch, critic_items, critic_loss,
                           load_critic, main, max_pool, prefix_predictions, q_hat, show_tokens, token_values)
 from pretrain_ntp import encode_program, encode_prompt, load_model, token_log_probs
@@ -237,25 +238,24 @@ def test_the_binary_critic_knows_failed_and_passed_alone_and_shows_its_values(ti
     assert page.count("<pre>") == 2 and "0: compile_error" in page and "http" not in page
 
 
-def test_with_prefixes_the_first_step_learns_from_each_of_them(tiny_model, tmp_path):
-    """Catches a flag that never reaches the loss, the report or the checkpoint. With classes of one weight
-    and a head that knows nothing each prefix costs log 4, and a wrong sum over them something else."""
+def test_the_flag_reaches_the_loss_the_report_and_the_checkpoint(tiny_model, tmp_path, monkeypatch):
+    """Catches --prefixes that learns from whole programs, or prefixes that are learned from without it."""
     (tmp_path / "p.jsonl").write_text("".join(json.dumps(
         {"problem_id": i, "question": "?"}) + "\n" for i in range(20)))
     (tmp_path / "j.jsonl").write_text("".join(json.dumps(
         {"problem_id": i, "code": "print(1)\n", "outcome": "passed_test"}) + "\n" for i in range(20)))
-    words = ["--init", tiny_model, "--problems", str(tmp_path / "p.jsonl"), "--programs",
-             str(tmp_path / "j.jsonl"), "--steps", "1", "--log-every", "1", "--class-weight", "0"]
-    losses, reports = [], []
-    for more in ([], ["--prefixes"]):
-        out = tmp_path / f"c{more}"
-        main([*words, "--out", str(out), *more])
-        losses.append(json.loads((out / "metrics.jsonl").read_text().splitlines()[0])["loss_critic"])
-        reports.append(json.loads((out / "report.json").read_text()))
-        _, critic = load_critic(str(out), torch.device("cpu"))
-        assert critic.prefixes == bool(more)
-    assert losses[0] != pytest.approx(losses[1], abs=1e-4)  # the same first weights
-    assert "token" in reports[0] and "token" not in reports[1]
+    for flag in ([], ["--prefixes"]):
+        seen, out = [], str(tmp_path / f"critic{flag}")
+
+        def loss(logits, u, weights, count, target_mask):
+            seen.append((logits.dim(), target_mask is not None))
+            return critic_loss(logits, u, weights, count, target_mask)
+        monkeypatch.setattr(train_critic, "critic_loss", loss)
+        main(["--init", tiny_model, "--problems", str(tmp_path / "p.jsonl"), "--programs",
+              str(tmp_path / "j.jsonl"), "--steps", "1", "--out", out, *flag])
+        assert seen == [(3, True) if flag else (2, False)]
+        assert load_critic(out, torch.device("cpu"))[1].prefixes == bool(flag)
+        assert ("token" in json.loads(open(f"{out}/report.json").read())) != bool(flag)
 
 
 def test_a_page_shows_q_hat_of_the_outcome_that_came(tiny_model, tmp_path):
