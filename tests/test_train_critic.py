@@ -9,9 +9,9 @@ import re
 import pytest
 import torch
 
+import train_critic
 from conftest import LAYOUTS
 from sandbox import Outcome, Problem, Program, UserError
-import train_critic
 from train_critic import (Critic, auc, bag_of_tokens, calibration_error, critic_batch, critic_items, critic_loss,
                           load_critic, main, max_pool, prefix_predictions, q_hat, show_tokens, token_values)
 from pretrain_ntp import encode_program, encode_prompt, load_model, token_log_probs
