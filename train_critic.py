@@ -21,7 +21,7 @@ weighted.
 `--binary` trains phi_test, the critic of critic sampling (Sec. 3.3.4): two of the four classes.
 `--likelihood` shows the head how likely the program is, too. Max-pooled states do not tell it, and
 it predicts the outcome better than they do: --init must be what has learned to write such programs.
-`--prefixes` learns from every beginning of a program, not from the whole alone: otherwise nothing ties
+`--prefixes` learns from every prefix of a program, not from the whole alone: otherwise nothing ties
 the value of an unfinished program to how often it ends well. With `--likelihood` or `--prefixes` the
 value of w_t is the prediction from all states so far, not from that of w_t alone.
 

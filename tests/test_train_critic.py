@@ -245,17 +245,17 @@ def test_the_flag_reaches_the_loss_the_report_and_the_checkpoint(tiny_model, tmp
     (tmp_path / "j.jsonl").write_text("".join(json.dumps(
         {"problem_id": i, "code": "print(1)\n", "outcome": "passed_test"}) + "\n" for i in range(20)))
     for flag in ([], ["--prefixes"]):
-        seen, out = [], str(tmp_path / f"critic{flag}")
+        seen, out = [], tmp_path / f"critic{flag}"
 
         def loss(logits, u, weights, count, target_mask):
             seen.append((logits.dim(), target_mask is not None))
             return critic_loss(logits, u, weights, count, target_mask)
         monkeypatch.setattr(train_critic, "critic_loss", loss)
         main(["--init", tiny_model, "--problems", str(tmp_path / "p.jsonl"), "--programs",
-              str(tmp_path / "j.jsonl"), "--steps", "1", "--out", out, *flag])
+              str(tmp_path / "j.jsonl"), "--steps", "1", "--out", str(out), *flag])
         assert seen == [(3, True) if flag else (2, False)]
-        assert load_critic(out, torch.device("cpu"))[1].prefixes == bool(flag)
-        assert ("token" in json.loads(open(f"{out}/report.json").read())) != bool(flag)
+        assert load_critic(str(out), torch.device("cpu"))[1].prefixes == bool(flag)
+        assert ("token" in json.loads((out / "report.json").read_text())) != bool(flag)
 
 
 def test_a_page_shows_q_hat_of_the_outcome_that_came(tiny_model, tmp_path):
