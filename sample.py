@@ -86,8 +86,8 @@ def next_tokens(logits, temperature, top_p, uniform, width=16):
     return tokens
 
 
-# New rows begin when this share of a batch is left. A card takes no longer for many rows than for few; on
-# a CPU the padding of rows of unequal age costs more than a small batch, so they wait for the last.
+# New programs begin when this share of a batch is left. A card takes no longer for many than for few; on a
+# CPU the padding of programs of unequal age costs more than a small batch, so they wait for the last.
 REFILL = {"cuda": 0.75, "cpu": 0.0}
 
 
@@ -106,17 +106,17 @@ def append(cache, other):
 
 def decode(model, encoded, openings, prefixes, group, uniforms, max_target, temperature, top_p,
            pad_id, batch_size):
-    """Continue R rows until each has said end-of-sequence, at most `batch_size` at once: finished
-    rows leave the batch, and new ones take their place.
+    """Write P programs until each has said end-of-sequence, at most `batch_size` at once: finished
+    ones leave the batch, and new ones take their place.
 
     encoded, openings: before_program of each of K seeds.  prefixes: the tokens that a seed's
-    programs begin with; they are read into the cache after its opening, once for all rows that
-    begin together.
-    group: (R,), the seed that each row continues.  uniforms: (R, max_target), the randomness of
-    every row and step; None for greedy.  Returns R lists of token ids, prefixes included.
+    programs begin with; they are read into the cache after its opening.
+    group: (P,), the seed that each program continues.  uniforms: (P, max_target), the randomness of
+    every program and step; None for greedy.  Returns P lists of token ids, prefixes included.
 
-    What is shorter is padded on the left and the padding is masked, so that a row is decoded as if
-    it stood by itself.
+    Programs of a seed that have been the same so far share a row of the batch, and part where they
+    draw different tokens. What is shorter is padded on the left and the padding is masked, so that
+    a row is decoded as if it stood by itself.
     """
     eos, device = model.config.eos_token_id, group.device
 
@@ -128,60 +128,67 @@ def decode(model, encoded, openings, prefixes, group, uniforms, max_target, temp
         inputs = reading(model.config, tokens, None if seen.all() else seen, encoded)
         return model(**inputs, use_cache=True, **{cache_name(model): cache}).logits[:, -1].float()
 
-    def begin(rows):
-        """Read what stands before these rows: (logits, seen, cache)."""
-        seeds, which = group[rows].unique(return_inverse=True)
+    def begin(programs):
+        """Read what stands before these programs: (the row of each, seeds, logits, seen, cache)."""
+        seeds, row = group[programs].unique(return_inverse=True)
         starts = [[*openings[k], *prefixes[k]] for k in seeds.tolist()]
         tokens, seen = (x.flip(1).to(device) for x in pad([start[::-1] for start in starts], pad_id))
         cache = empty_cache(model.config)
         logits = forward(tokens, seen, encoded and [x[seeds] for x in encoded], cache)
-        cache.batch_select_indices(which)
-        return logits[which], seen[which], cache
+        return row, seeds, logits, seen, cache
 
     opened = torch.tensor([len(prefix) for prefix in prefixes], device=device)[group]
-    ended = torch.tensor([prefix[-1:] == [eos] for prefix in prefixes], device=device)[group]
-    ended |= opened >= max_target                                       # (R,) rows that write no more
-    # what each row writes; finished rows that have not left write into the column after it
-    programs = torch.zeros(len(group), max_target + 1, dtype=torch.long, device=device)
-    lengths = torch.zeros_like(group)                                   # (R,) tokens that count
-    waiting = (~ended).nonzero().squeeze(1)                             # rows that have not begun
-    rows = waiting[:0]                                                  # (r,) rows in the batch
-    while len(rows) or len(waiting):
-        if len(rows):  # of the encoder's states only the shape is read: their keys are in the cache
-            seen = torch.cat([seen, seen.new_ones(len(rows), 1)], dim=1)
+    ended = torch.tensor([eos in prefix[-1:] for prefix in prefixes], device=device)[group]
+    ended |= opened >= max_target                                       # (P,) programs that are done
+    written = torch.zeros(len(group), max_target, dtype=torch.long, device=device)
+    lengths = torch.zeros_like(group)                                   # (P,) tokens written
+    waiting = (~ended).nonzero().squeeze(1)                             # programs that have not begun
+    # The batch: the `active` programs, (p,), and the `row` of each, (p,), among the r that the model reads;
+    # the seed of each row, its last token, the tokens `seen` and the cache.
+    active = waiting[:0]
+    while len(active) or len(waiting):
+        if len(active):  # of the encoder's states only the shape is read: their keys are in the cache
+            seen = torch.cat([seen, seen.new_ones(len(seeds), 1)], dim=1)
             logits = forward(tokens[:, None], seen, encoded and (
-                encoded[0][:1].expand(len(rows), -1, -1), encoded[1][group[rows]]), cache)   # (r, V)
-        if len(waiting) and len(rows) <= REFILL[device.type] * batch_size:
-            new, waiting = waiting.tensor_split([batch_size - len(rows)])
-            if len(rows):
-                also, below, other = begin(new)
+                encoded[0][:1].expand(len(seeds), -1, -1), encoded[1][seeds]), cache)        # (r, V)
+        if len(waiting) and len(active) <= REFILL[device.type] * batch_size:
+            new, waiting = waiting.tensor_split([batch_size - len(active)])
+            if len(active):
+                more, theirs, also, below, other = begin(new)
+                row, seeds, logits = (torch.cat(pair) for pair in (
+                    (row, more + len(seeds)), (seeds, theirs), (logits, also)))
                 width = max(seen.shape[1], below.shape[1])
                 seen = torch.cat([F.pad(x, (width - x.shape[1], 0)) for x in (seen, below)])
-                logits = torch.cat([logits, also])
                 fit(own(cache), width)
                 fit(own(other), width)
                 append(own(cache), own(other))
                 if encoded:
                     append(cache.cross_attention_cache, other.cross_attention_cache)
             else:
-                logits, seen, cache = begin(new)
-            rows = torch.cat([rows, new])
-        step = lengths[rows]
-        tokens = next_tokens(logits, temperature, top_p, None if uniforms is None else
-                             uniforms[rows, step.clamp(max=max_target - 1)])                 # (r,)
-        programs[rows, step] = tokens
-        lengths[rows] += ~ended[rows]
-        ended[rows] |= (tokens == eos) | (opened[rows] + step + 1 >= max_target)
-        going = ~ended[rows]
-        if going.sum() < 0.9 * len(rows):  # copying the cache costs a step, so rows leave in groups
-            stay = going.nonzero().squeeze(1)
-            rows, tokens, seen = rows[stay], tokens[stay], seen[stay]
-            cache.batch_select_indices(stay)
+                row, seeds, logits, seen, cache = begin(new)
+            active = torch.cat([active, new])
+        step = lengths[active]
+        chosen = next_tokens(logits[row], temperature, top_p,
+                             None if uniforms is None else uniforms[active, step])            # (p,)
+        written[active, step] = chosen
+        lengths[active] += 1
+        ended[active] = (chosen == eos) | (opened[active] + step + 1 >= max_target)
+        going = ~ended[active]
+        active, row, chosen = active[going], row[going], chosen[going]
+        # A row for all programs that came from the same row and chose the same token.
+        pairs, joined = (row * logits.shape[1] + chosen).unique(return_inverse=True)
+        parents = pairs // logits.shape[1]
+        parted = (parents[1:] == parents[:-1]).any()
+        if parted or len(pairs) < 0.9 * len(seeds):
+            row, tokens, seeds, seen = joined, pairs % logits.shape[1], seeds[parents], seen[parents]
+            cache.reorder_cache(parents)
             if not seen[:, 0].any():  # columns that only rows saw which have left
                 seen = seen[:, int((~seen.any(dim=0)).sum()):]
                 fit(own(cache), seen.shape[1])
+        else:  # copying the cache costs a step, so rows leave in groups, or where programs part
+            tokens = torch.full_like(seeds, pad_id).scatter(0, row, chosen)                  # (r,)
     return [[*prefixes[k], *program[:length]] for k, program, length in zip(
-        group.tolist(), programs.tolist(), lengths.tolist())]
+        group.tolist(), written.tolist(), lengths.tolist())]
 
 
 def beam(model, prompts, num_programs, max_target, pad_id):
@@ -207,26 +214,29 @@ def generate(model, prompts, num_programs, max_target, method="sample", temperat
     its programs begin with.  seeds: one list of integers a prompt; program j of prompt i is a
     function of (seeds[i], j), of prompt and prefix and of the model alone.
     The encoder runs once for each distinct prompt; at most `batch_size` programs are decoded
-    together.
+    together, as one for as long as they are the same.
     """
     counts = [num_programs] * len(prompts) if isinstance(num_programs, int) else num_programs
-    distinct = {tuple(prompt): i for i, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
-    which = torch.tensor([distinct[tuple(prompt)] for prompt in prompts])
+    distinct = {prompt: i for i, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
+    which = [distinct[tuple(prompt)] for prompt in prompts]
     with autocast(model.device, decoding=True):
         if method == "beam":
             found = beam(model, list(distinct), counts[0], max_target, pad_id)
             return [found[i] for i in which]
         encoded, openings = before_program(model, list(distinct), pad_id, batch_size)
-        rows = torch.arange(len(prompts)).repeat_interleave(torch.tensor(counts))  # (R,)
+        # What a program begins with, a prompt and a prefix: each of these once, too.
+        begun = list(zip(which, map(tuple, prefixes or [()] * len(prompts))))
+        starts = {start: k for k, start in enumerate(dict.fromkeys(begun))}
+        of, prefixes = zip(*starts)
+        group = torch.tensor([starts[start] for start in begun]).repeat_interleave(torch.tensor(counts))
         uniforms = None if method == "greedy" else torch.from_numpy(np.concatenate([
             np.random.default_rng(seed).random((count, max_target), dtype=np.float32)
             for seed, count in zip(seeds, counts)])).to(model.device)
         programs = decode(
-            model, encoded and [x[which.to(x.device)] for x in encoded], [openings[k] for k in which],
-            prefixes or [[]] * len(prompts), rows.to(model.device), uniforms, max_target, temperature,
-            top_p, pad_id, batch_size)
-    starts = np.cumsum([0, *counts]).tolist()
-    return [programs[i:j] for i, j in zip(starts, starts[1:])]
+            model, encoded and [x[list(of)] for x in encoded], [openings[i] for i in of], prefixes,
+            group.to(model.device), uniforms, max_target, temperature, top_p, pad_id, batch_size)
+    ends = np.cumsum(counts).tolist()
+    return [programs[end - count:end] for count, end in zip(counts, ends)]
 
 
 # --- critic sampling: what the critic chooses -----------------------------------------------------

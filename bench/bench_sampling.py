@@ -3,11 +3,11 @@ interleaved in one run.
 
     python bench/bench_sampling.py --model runs/demo/rl --problems data/mini_apps/test.jsonl
 
-Ours: the programs of several problems in one batch, the encoder once a problem, rows that have
-said end-of-sequence leave. Theirs (generate.py there): one problem at a time, N copies of it, all
-of them padded until the longest has ended. Same model, same temperature, same nucleus; top_k, which
-the released code leaves at its default of 50, is off in both, so that both draw from one
-distribution: the lengths that are printed should agree.
+Ours: the programs of several problems in one batch, the encoder once a problem, one row for those
+that are the same so far, rows that have said end-of-sequence leave. Theirs (generate.py there): one
+problem at a time, N copies of it, all of them padded until the longest has ended. Same model, same
+temperature, same nucleus; top_k, which the released code leaves at its default of 50, is off in
+both, so that both draw from one distribution: the lengths that are printed should agree.
 
 The greedy programs of both are compared token by token. Memory is what the process grows by while
 it generates (the card's peak on CUDA). On a busy machine the CPU seconds tell more than the wall
@@ -26,9 +26,9 @@ import transformers
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from pretrain_ntp import autocast, encode_prompt, load_model, pick_device
 from sample import REFILL, generate
-from sandbox import UserError, make_parser, read_problems, run_main, whole
+from sandbox import UserError, make_parser, number, read_problems, run_main, whole
 
-TEMPERATURE, TOP_P = 0.6, 0.95  # the paper's, for APPS
+TOP_P = 0.95
 
 
 def ours(model, prompts, count, args, seed, method="sample"):
@@ -37,7 +37,7 @@ def ours(model, prompts, count, args, seed, method="sample"):
     groups, programs = max(1, many * args.batch_size // count), []
     for first in range(0, len(prompts), groups):
         part = prompts[first:first + groups]
-        programs += generate(model, part, count, args.max_target, method, TEMPERATURE, TOP_P,
+        programs += generate(model, part, count, args.max_target, method, args.temperature, TOP_P,
                              [[seed, first + i] for i in range(len(part))], args.batch_size,
                              model.config.pad_token_id)
     return [program for programs_of_one in programs for program in programs_of_one]
@@ -47,7 +47,7 @@ def ours(model, prompts, count, args, seed, method="sample"):
 def theirs(model, prompts, count, args, seed, method="sample"):
     torch.manual_seed(seed)
     device, eos, programs = next(model.parameters()).device, model.config.eos_token_id, []
-    decoding = (dict(do_sample=True, temperature=TEMPERATURE, top_p=TOP_P, top_k=0)
+    decoding = (dict(do_sample=True, temperature=args.temperature, top_p=TOP_P, top_k=0)
                 if method == "sample" else dict(do_sample=False))
     for prompt in prompts:
         with autocast(device, decoding=True):
@@ -106,6 +106,7 @@ def parse_args():
     p.add_argument("--repeats", type=whole(1), default=3, help="of each measurement")
     p.add_argument("--batch-size", type=whole(1), default=256, help="of ours")
     p.add_argument("--max-target", type=whole(1), default=512, help="tokens of a program")
+    p.add_argument("--temperature", type=number(0.01), default=0.6, help="the paper's for APPS; MBPP: 1.2")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     return p.parse_args()
 

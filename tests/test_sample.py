@@ -1,4 +1,5 @@
 """Decoding, Algorithm 1 with scripted models and critics, and the files that sample.py writes."""
+import inspect
 import itertools
 import json
 from dataclasses import replace
@@ -90,6 +91,29 @@ def test_a_sampled_program_depends_on_its_seed_and_not_on_its_neighbours(model):
     assert generate(model, PROMPTS[1:2], 5, 20, temperature=1.0, top_p=1.0,
                     seeds=seeds[1:2]) == together[1:2]
     assert len({tuple(ids) for ids in together[0]}) > 1
+
+
+def test_programs_share_a_row_until_they_part(model, refill, monkeypatch):
+    """Catches beginnings that are decoded twice. Ten programs for each of three prompts: at each step the
+    model reads a row for each different beginning of those that go on (and for up to a tenth that have
+    ended). Seeds that are the same, a prompt and a prefix, begin as one row, too."""
+    read, forward = [], model.forward
+
+    def counting(*args, **inputs):
+        tokens = inputs["decoder_input_ids" if model.config.is_encoder_decoder else "input_ids"]
+        read.append(len(tokens))
+        return forward(*args, **inputs)
+
+    counting.__signature__ = inspect.signature(forward)
+    monkeypatch.setattr(model, "forward", counting)
+    drawn = generate(model, PROMPTS, 10, 20, temperature=0.1, seeds=[[0], [1], [2]])
+    beginnings = [sum(len({tuple(ids[:t]) for ids in programs if len(ids) > t}) for programs in drawn)
+                  for t in range(len(read))]
+    assert beginnings[0] == 3 < max(beginnings) < 30
+    assert all(rows <= now <= rows / 0.9 for now, rows in zip(read, beginnings))
+    read.clear()
+    generate(model, [PROMPTS[0]] * 3, 2, 20, seeds=[[0], [1], [2]], prefixes=[[5, 6], [5, 6], [7]])
+    assert read[0] == 2
 
 
 def test_beams_are_those_of_transformers(model):
