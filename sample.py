@@ -326,15 +326,16 @@ def run_tests(units, programs, judge):
 
 def critic_values(function, critic, tokenizer, units, programs):
     """{unit: [(program, value)]} of (unit, program) pairs, by prefix_values or program_value."""
-    device, found = next(critic.parameters()).device, {}
-    for first in range(0, len(programs), 32):  # not more: a vocabulary of logits for each of their tokens
-        part = programs[first:first + 32]
-        batch = critic_batch([(units[u].prompt, program.tokens, None, 0) for u, program in part],
+    device, values, found = next(critic.parameters()).device, {}, {}
+    distinct = list(dict.fromkeys((u, *program.tokens) for u, program in programs))  # many are the same
+    for first in range(0, len(distinct), 32):  # not more: a vocabulary of logits for each of their tokens
+        part = distinct[first:first + 32]
+        batch = critic_batch([(units[u].prompt, tokens, None, 0) for u, *tokens in part],
                              tokenizer, device)
         with autocast(device, decoding=True):
-            values = function(critic, batch).tolist()
-        for (u, program), value in zip(part, values):
-            found.setdefault(u, []).append((program, value))
+            values.update(zip(part, function(critic, batch).tolist()))
+    for u, program in programs:
+        found.setdefault(u, []).append((program, values[(u, *program.tokens)]))
     return found
 
 

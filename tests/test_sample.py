@@ -361,6 +361,7 @@ def algorithm(monkeypatch):
 
         def critic(batch):
             texts = [Letters().decode([i for i in ids if i]) for ids in batch["target"].tolist()]
+            assert len(set(texts)) == len(texts)  # copies have one value, which is computed once
             return torch.tensor([values[text] for text in texts])
         critic.parameters = lambda: iter([torch.zeros(1)])
         monkeypatch.setattr(sample, "generate", generate)
