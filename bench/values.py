@@ -6,8 +6,8 @@ often the continuations of that prefix, by the model that wrote the program, pas
 (The second, say, by demo.sh's command for the critic with --prefixes and another --out.) The programs
 are those for the problems that the critics held out. Each is continued --num-programs times, at
 temperature 1, from nothing and from the end of each of its lines. What came of it is kept in
---out: a killed run goes on, and another critic needs no new continuations. On two Zen 4 cores, with
-one thread and other work beside, the demo's 445 programs took 8 minutes.
+--out: a killed run goes on, and another critic needs no new continuations. On two Zen 4 cores,
+with one thread, the demo's 445 programs took five and a half minutes.
 
 Rows of the table: how much of the program has been read. Columns: the share of the continuations that
 pass; each critic's mean p(passed), and its correlation r with that share. `in a program, r` is of
