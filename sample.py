@@ -217,24 +217,25 @@ def generate(model, prompts, num_programs, max_target, method="sample", temperat
     together, as one for as long as they are the same.
     """
     counts = [num_programs] * len(prompts) if isinstance(num_programs, int) else num_programs
-    distinct = {prompt: i for i, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
-    which = [distinct[tuple(prompt)] for prompt in prompts]
+    prompts = list(map(tuple, prompts))
+    distinct = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompts))}
     with autocast(model.device, decoding=True):
         if method == "beam":
             found = beam(model, list(distinct), counts[0], max_target, pad_id)
-            return [found[i] for i in which]
+            return [found[distinct[prompt]] for prompt in prompts]
         encoded, openings = before_program(model, list(distinct), pad_id, batch_size)
         # What a program begins with, a prompt and a prefix: each of these once, too.
-        begun = list(zip(which, map(tuple, prefixes or [()] * len(prompts))))
+        begun = list(zip(prompts, map(tuple, prefixes or [()] * len(prompts))))
         starts = {start: k for k, start in enumerate(dict.fromkeys(begun))}
-        of, prefixes = zip(*starts)
+        of = [distinct[prompt] for prompt, _ in starts]
         group = torch.tensor([starts[start] for start in begun]).repeat_interleave(torch.tensor(counts))
         uniforms = None if method == "greedy" else torch.from_numpy(np.concatenate([
             np.random.default_rng(seed).random((count, max_target), dtype=np.float32)
             for seed, count in zip(seeds, counts)])).to(model.device)
         programs = decode(
-            model, encoded and [x[list(of)] for x in encoded], [openings[i] for i in of], prefixes,
-            group.to(model.device), uniforms, max_target, temperature, top_p, pad_id, batch_size)
+            model, encoded and [x[of] for x in encoded], [openings[i] for i in of],
+            [prefix for _, prefix in starts], group.to(model.device), uniforms, max_target,
+            temperature, top_p, pad_id, batch_size)
     ends = np.cumsum(counts).tolist()
     return [programs[end - count:end] for count, end in zip(counts, ends)]
 
