@@ -65,6 +65,7 @@ that neither Python nor PREAMBLE has is the program's function. It gets copies, 
 no change in its arguments; a test that needs an instance of the program's own class fails (MBPP
 367, 601 and 927). A program has a `__file__`, but no such file is there to open.
 """
+import _signal
 import argparse
 import ast
 import atexit
@@ -739,10 +740,13 @@ def frame(message):
     return struct.pack("<Q", len(data)) + data
 
 
+UTF_8 = "utf-8", "surrogatepass"  # half a character, which JSON can hold, is one, too
+
+
 def memory_file(text):
     """The descriptor of a file in memory that holds this text."""
     number = os.memfd_create("text")
-    os.pwrite(number, text.encode("utf-8", "surrogatepass"), 0)  # and stand at its beginning
+    os.pwrite(number, text.encode(*UTF_8), 0)  # and stand at its beginning
     return number
 
 
@@ -804,7 +808,7 @@ def forked(function, *arguments):
     """Run `function` in a copy of this process that ends with it; returns the copy's process id."""
     pid = FORK()
     if pid < 0:
-        raise OSError("cannot fork")
+        raise OSError(errno.EAGAIN, "cannot fork")
     if pid == 0:
         status = 1
         try:
@@ -1066,12 +1070,12 @@ def run_cell(grader, scratch, options):
             pid, dead = forked(run_test, streams, customary, seconds), 0
             while dead != pid:
                 dead, status = os.wait()
-            report = ["ended", os.waitstatus_to_exitcode(status), alone()]
+            report = b"ended %d %d" % (os.waitstatus_to_exitcode(status), alone())
         except OSError as error:  # our own failure
-            report = ["failed", str(error), False]
+            report = b"failed %d 0" % error.errno
         for stream in streams:
             os.close(stream)
-        send(grader, report)
+        grader.sendall(report)
 
 
 def alone():
@@ -1106,19 +1110,20 @@ def run_test(streams, customary, seconds, leave=os._exit):
     wire is 3), then Python's orderly end. An exception's name goes on the wire. `leave`: the program
     may put something else in the place of os._exit."""
     *streams, text = streams
-    code, kind, apps = json.loads(os.pread(text, os.fstat(text).st_size, 0))
+    kind, compare, code = os.pread(text, os.fstat(text).st_size, 0).decode(*UTF_8).split(" ", 2)
     for number, stream in enumerate(streams):
         os.dup2(stream, number, inheritable=number < 3)
     os.closerange(4, MAX_OPEN_FILES)
     set_limit(resource.RLIMIT_CPU, seconds + 1)
     module = types.ModuleType("__main__" if kind == "stdin" else "solution")
     sys.modules["__main__"] = sys.modules[module.__name__] = module
-    if kind != "stdin" or apps:
+    if kind != "stdin" or compare == "apps":
         sys.modules["builtins"] = customary
     module.__builtins__, module.__file__ = sys.modules["builtins"], "solution.py"
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a program may interrupt itself
+    # A program may interrupt itself. (signal.signal would look for names of the two.)
+    _signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        compiled = compile_program(code, apps)
+        compiled = compile_program(code, compare == "apps")
     except Exception as error:
         os.write(3, frame({"refused": type(error).__name__}))
         leave(1)
@@ -1135,8 +1140,8 @@ def run_test(streams, customary, seconds, leave=os._exit):
         status, raised = 1, type(error).__name__
     for stream in {id(it): it for it in (getattr(sys, "stdout", stdout), stdout)}.values():
         with contextlib.suppress(BaseException):  # of a closed stream, say: Python only reports it
-            if "threading" in sys.modules:
-                sys.modules["threading"]._shutdown()  # waits for the threads that are no daemons
+            if threading.active_count() > 1:
+                threading._shutdown()  # waits for the threads that are no daemons
             atexit._run_exitfuncs()
             stream.flush()
             for file in gc.get_objects():  # a file that nobody closed is written out
@@ -1290,7 +1295,7 @@ class Test:
         self.reply()
         os.close(self.out), os.close(self.err), self.wire.close()
         if self.how == "failed":
-            raise RuntimeError(self.status)  # this grader ends, and the work is repeated
+            raise OSError(self.status, "no test")  # this grader ends, and the work is repeated
         if self.how != "ended":
             return "runtime_error", self.how
         if self.status < 0:
@@ -1318,8 +1323,9 @@ class Test:
                 [*self.kept, self.cell.socket], [self.wire] if self.outgoing else [], [], POLL)
             if self.cell.socket in ready:
                 try:
-                    self.how, self.status, self.clean = receive(self.cell.socket)
-                except (EOFError, OSError):
+                    how, status, clean = self.cell.socket.recv(99).split()
+                    self.how, self.status, self.clean = how.decode(), int(status), clean == b"1"
+                except (ValueError, OSError):  # ValueError: of nothing, as the cell is dead
                     self.how = "Killed"
                 ready = list(self.kept)  # nobody writes any more: read the rest
             for source in ready:
@@ -1419,7 +1425,7 @@ class Grader:
         """
         kind, total = self.tests["kind"], len(self.tests["inputs"])
         self.numpy = NUMPY.search(code) is not None
-        self.program = memory_file(json.dumps([code, kind, self.options["compare"] == "apps"]))
+        self.program = memory_file(f"{kind} {self.options['compare']} {code}")
         one_test = {"stdin": self.stdin_test, "call": self.call_test, "code": self.code_test}[kind]
         verdict, passed, run = None, 0, 0
         try:
@@ -1509,6 +1515,12 @@ class Grader:
         return ending or (WRONG if last == "opaque" else verdict)
 
 
+def run_grader(number):
+    """The whole life of a grader, whose caller is at the other end of this socket."""
+    judge = socket.socket(fileno=number)
+    Grader(judge).serve(judge)
+
+
 @functools.lru_cache
 def parse_test_code(test_code, entry_point):
     """(code object, the names in it that are the program's functions)"""
@@ -1522,6 +1534,14 @@ def parse_test_code(test_code, entry_point):
 
 ATTEMPTS = 3  # a program whose grader dies this often is a judge_error
 PATIENCE = 8  # seconds that test_code may take for itself
+# Imported, as Python has it compiled then: compiling it leaves 4 MB behind, to be copied by each fork.
+START = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import sandbox
+del sys.path[0], sys.modules["sandbox"]
+sandbox.run_grader(int(sys.argv[2]))
+"""
 _said = []  # the start-up line is printed once
 
 
@@ -1536,8 +1556,9 @@ class Worker:
         self.socket, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-B", "-X", "utf8", "-W", "ignore", __file__,
-                 str(theirs.fileno())], pass_fds=[theirs.fileno()], env=environment,
+                [sys.executable, "-I", "-B", "-X", "utf8", "-W", "ignore", "-c", START,
+                 os.path.dirname(os.path.abspath(__file__)), str(theirs.fileno())],
+                pass_fds=[theirs.fileno()], env=environment,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
         self.problem = None
         try:
@@ -1715,8 +1736,4 @@ def tests_of(problem, which):
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] and sys.argv[1].isdigit():  # the judge has started it
-        judge_socket = socket.socket(fileno=int(sys.argv[1]))
-        Grader(judge_socket).serve(judge_socket)
-    else:
-        run_main(make_parser(__doc__).parse_args)
+    run_main(make_parser(__doc__).parse_args)
