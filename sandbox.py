@@ -67,7 +67,6 @@ no change in its arguments; a test that needs an instance of the program's own c
 """
 import _signal
 import argparse
-import ast
 import atexit
 import builtins
 import contextlib
@@ -1523,11 +1522,13 @@ def run_grader(number):
 
 @functools.lru_cache
 def parse_test_code(test_code, entry_point):
-    """(code object, the names in it that are the program's functions)"""
-    tree = ast.parse(test_code)
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    names = names - CUSTOMARY.keys() - vars(builtins).keys() | {entry_point}
-    return compile(tree, "test_code", "exec"), names
+    """(code object, the names in it that may be the program's functions)"""
+    compiled = compile(test_code, "test_code", "exec")
+    names, inside = set(), [compiled]
+    for code in inside:
+        names.update(code.co_names)
+        inside += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return compiled, names - CUSTOMARY.keys() - vars(builtins).keys() | {entry_point}
 
 
 # --- the judge, in the caller's process -----------------------------------------------------------
