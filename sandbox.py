@@ -433,7 +433,7 @@ def _from_sample(row, problems):
     key = task_id if task_id in problems else task_id.replace("Mbpp/", "MBPP/")
     if key in problems and isinstance(completion, str):
         completion = problems[key].prompt + completion
-    return {"code": completion if "solution" not in row else row.pop("solution"), **row,
+    return {"code": row.pop("solution", completion), **row,
             "problem_id": problems[key].problem_id if key in problems else task_id}
 
 
@@ -526,21 +526,20 @@ def in_parts(path, starts, write):
     if WORLD_SIZE == 1 and not glob.glob(glob.escape(path) + ".part-*"):
         write(0, starts[-1], path)
         return
-    parts = [f"{path}.part-{i:06d}" for i in range(len(starts) - 1)]
+    parts = [(f"{path}.part-{i:06d}", starts[i], starts[i + 1]) for i in range(len(starts) - 1)]
     if RANK == 0:
         open_to_continue(path)[0].close()  # refuses a file of somebody else's: it is replaced below
     done = _lines(path)
     if len(done) < starts[-1]:
-        for i in range(RANK, len(parts), WORLD_SIZE):
-            first, last = starts[i], starts[i + 1]
-            if not os.path.exists(parts[i]):  # what one process has written before
-                with open(parts[i] + ".tmp", "wb") as file:
+        for part, first, last in parts[RANK::WORLD_SIZE]:
+            if not os.path.exists(part):  # what one process has written before
+                with open(part + ".tmp", "wb") as file:
                     file.writelines(done[first:last])
-                os.replace(parts[i] + ".tmp", parts[i])
-            write(first, last, parts[i])
+                os.replace(part + ".tmp", part)
+            write(first, last, part)
         if RANK == 0:
             with open(path + ".tmp", "wb") as file:
-                for part, first, last in zip(parts, starts, starts[1:]):
+                for part, first, last in parts:
                     while len(lines := _lines(part)) < last - first:
                         time.sleep(0.1)
                     file.writelines(lines)
@@ -613,10 +612,9 @@ def compare_value(expected, got, mode="strict"):
 
 def integer_keys(value):
     """JSON has no integer keys: a dict whose keys all read as integers has integer keys."""
-    try:
+    with contextlib.suppress(ValueError):
         return {int(key): value[key] for key in value} if isinstance(value, dict) else value
-    except ValueError:
-        return value
+    return value
 
 
 def _same_value(expected, got):
@@ -672,12 +670,11 @@ def _apps_output(expected, got):
     wanted = [line.split() for line in wanted]
     if set(map(frozenset, out)) == set(map(frozenset, wanted)):                         # C5
         return True
-    try:
+    with contextlib.suppress(ValueError, OverflowError):
         rounded = [{frozenset(round(float(token), 3) for token in line) for line in lines}
                    for lines in (out, wanted)]
         return rounded[0] == rounded[1]                                                 # C6
-    except (ValueError, OverflowError):
-        return False
+    return False
 
 
 # --- plain data and messages: all that passes between the processes -------------------------------
@@ -737,7 +734,7 @@ def unpack(data):
 def frame(message):
     """A message as bytes for a stream socket: its length, and JSON."""
     data = json.dumps(message).encode()
-    return struct.pack("<Q", len(data)) + data
+    return len(data).to_bytes(8, "little") + data
 
 
 def memory_file(text):
@@ -760,7 +757,7 @@ def receive(sock):
             raise EOFError
         data += chunk
         if len(data) == size == 8:
-            size += struct.unpack("<Q", data)[0]
+            size += int.from_bytes(data, "little")
     return json.loads(data[8:])
 
 
@@ -807,14 +804,13 @@ def forked(function, *arguments):
     if pid < 0:
         raise OSError(errno.EAGAIN, "cannot fork")
     if pid == 0:
-        status = 1
         try:
             function(*arguments)
-            status = 0
+            os._exit(0)
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
-            os._exit(status)
+            os._exit(1)
     return pid
 
 
@@ -861,11 +857,8 @@ def enter_namespaces():
          b"mode=700,nr_inodes=8192,size=%dm" % FILE_MB)
 
 
-def restrict_files(scratch):
+def restrict_files(scratch, abi):
     """Landlock: from here on this process and its forks read and write only what is listed."""
-    abi = LIBC.syscall(444, None, 0, 1)  # landlock_create_ruleset, asked for its version
-    if abi < 1:
-        return
     everything = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(abi, 16)) - 1  # the rights that it knows
     read, device = 0b1101, 0b110 | (1 << 14) * (abi >= 3)  # execute and read; read, write, truncate
     no_tcp, nothing_outside = 3 * (abi >= 4), 3 * (abi >= 6)  # outside: signals, abstract sockets
@@ -930,11 +923,9 @@ def descendants(pid):
 
 def memory_of(pid):
     """(bytes of address space, bytes in memory) of a process; zeros where it is gone."""
-    try:
-        with open(f"/proc/{pid}/statm") as file:
-            return [int(pages) * resource.getpagesize() for pages in file.read().split()[:2]]
-    except (OSError, ValueError):
-        return 0, 0
+    with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/statm") as file:
+        return [int(pages) * resource.getpagesize() for pages in file.read().split()[:2]]
+    return 0, 0
 
 
 # --- the child: a nursery forks keepers, a keeper its cell, a cell tests --------------------------
@@ -970,13 +961,12 @@ def run_nursery(grader, options):
     gc.collect(), gc.disable(), gc.freeze()  # a collection in a fork would copy every page
     LIBC.malloc_trim(0)  # each page less is a page that no fork has to copy
     LIBC.mallopt(M_ARENA_MAX, 1)  # or each thread takes 64 MB of the address space that is limited
-    abi = LIBC.syscall(444, None, 0, 1)
+    options["landlock"] = max(0, LIBC.syscall(444, None, 0, 1))  # the version of landlock, or 0
     options["namespaces"] = works(enter_namespaces)
     options["seccomp"] = os.uname().machine in MACHINES and works(restrict_calls)
-    holds = {NAMESPACES: options["namespaces"], "seccomp": options["seccomp"],
-             f"landlock {max(abi, 0) or ''}".strip(): abi > 0,
-             "memory of all processes": bool(glob.glob("/proc/self/task/*/children"))}
-    send(grader, holds)
+    send(grader, {NAMESPACES: options["namespaces"], "seccomp": options["seccomp"],
+                  f"landlock {options['landlock'] or ''}".strip(): options["landlock"] > 0,
+                  "memory of all processes": bool(glob.glob("/proc/self/task/*/children"))})
     while True:
         word, sockets, *_ = socket.recv_fds(grader, 1, 2)
         if not sockets:
@@ -996,8 +986,8 @@ def run_keeper(control, cell_socket, numpy, options):
             exec("import numpy, numpy as np", CUSTOMARY)
     if options["namespaces"]:
         enter_namespaces()
-    scratch = SCRATCH
-    if not options["namespaces"]:
+        scratch = SCRATCH
+    else:
         import tempfile  # only here, since every fork copies what it brings along
         scratch = tempfile.mkdtemp(prefix="sandbox-")
         tempfile.tempdir = None  # mkdtemp has kept where it is, which a test cannot reach
@@ -1032,7 +1022,8 @@ def confine(scratch, options):
             limited = True
     set_limit(resource.RLIMIT_AS, memory_of("self")[0] + options["memory"])
     set_limit(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
-    restrict_files(scratch)
+    if options["landlock"]:
+        restrict_files(scratch, options["landlock"])
     libc("capset", struct.pack("II", 0x20080522, 0), bytes(24))  # root's powers: none
     if options["seccomp"]:
         restrict_calls()
@@ -1191,11 +1182,9 @@ def nested_data():
 def arguments_of(error):
     """What makes an exception like it, packed: its arguments; where they cannot cross, or its class
     has a text of its own, that text."""
-    try:
+    with contextlib.suppress(NotPlain):
         if type(error).__str__ in {kind.__str__ for kind in RAISED.values()}:
             return pack(list(error.args))
-    except NotPlain:
-        pass
     return [str(error)[:1000]]
 
 
@@ -1305,8 +1294,8 @@ class Test:
 
     def reply(self):
         """The message that has come in on the wire, if it is whole."""
-        size = 8 + struct.unpack_from("<Q", self.incoming)[0] if len(self.incoming) >= 8 else 8
-        if len(self.incoming) < max(8, size):
+        size = 8 + int.from_bytes(self.incoming[:8], "little")
+        if len(self.incoming) < size:
             return None
         self.last = read_reply(self.incoming[8:size])
         del self.incoming[:size]
@@ -1387,7 +1376,7 @@ class Grader:
     """Grades one program at a time, for as long as the caller sends some."""
 
     def __init__(self, judge):
-        self.options, self.cell = receive(judge), None
+        self.options = receive(judge)
         exec(PREAMBLE, CUSTOMARY)
         del CUSTOMARY["__builtins__"]
         self.nursery, theirs = socket.socketpair()
@@ -1500,10 +1489,10 @@ class Grader:
             exec(compiled, {**CUSTOMARY, "__name__": "__main__",
                             **{name: proxy(name) for name in names}})
         except BaseException as error:
-            own = error in raised
-            verdict = ("runtime_error", error_name(type(error).__name__)) if own else WRONG
-            if isinstance(error, SystemExit) and not error.code:  # the tests' own: a program has no way
-                verdict = None
+            if error in raised:
+                verdict = "runtime_error", error_name(type(error).__name__)
+            elif not isinstance(error, SystemExit) or error.code:  # an exit is the tests' own
+                verdict = WRONG
         ending = self.end(test)
         if last == "ended":
             return ending or ("runtime_error", "SystemExit")
