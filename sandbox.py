@@ -67,6 +67,7 @@ no change in its arguments; a test that needs an instance of the program's own c
 """
 import _signal
 import argparse
+import ast
 import atexit
 import builtins
 import contextlib
@@ -1128,8 +1129,8 @@ def run_test(streams, customary, seconds, leave=os._exit):
         status, raised = 1, type(error).__name__
     for stream in {id(it): it for it in (getattr(sys, "stdout", stdout), stdout)}.values():
         with contextlib.suppress(BaseException):  # of a closed stream, say: Python only reports it
-            if threading.active_count() > 1:
-                threading._shutdown()  # waits for the threads that are no daemons
+            if "threading" in sys.modules:
+                sys.modules["threading"]._shutdown()  # waits for the threads that are no daemons
             atexit._run_exitfuncs()
             stream.flush()
             for file in gc.get_objects():  # a file that nobody closed is written out
@@ -1503,13 +1504,11 @@ class Grader:
 
 @functools.lru_cache
 def parse_test_code(test_code, entry_point):
-    """(code object, the names in it that may be the program's functions)"""
-    compiled = compile(test_code, "test_code", "exec")
-    names, inside = set(), [compiled]
-    for code in inside:
-        names.update(code.co_names)
-        inside += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
-    return compiled, names - CUSTOMARY.keys() - vars(builtins).keys() | {entry_point}
+    """(code object, the names in it that are the program's functions)"""
+    tree = ast.parse(test_code)
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names = names - CUSTOMARY.keys() - vars(builtins).keys() | {entry_point}
+    return compile(tree, "test_code", "exec"), names
 
 
 # --- the judge, in the caller's process -----------------------------------------------------------
@@ -1519,10 +1518,12 @@ PATIENCE = 8  # seconds that test_code may take for itself
 # A grader's first words. Importing this file, which Python has compiled, saves the 4 MB that compiling
 # leaves in memory, for each fork to copy. A program can import neither it nor its neighbours.
 START = """
-import socket, sys
-sys.path.insert(0, sys.argv[1])
-import sandbox
-del sys.path[0], sys.modules["sandbox"]
+import importlib.util, socket, sys
+spec = importlib.util.spec_from_file_location("sandbox", sys.argv[1])
+sandbox = importlib.util.module_from_spec(spec)
+sys.modules["sandbox"] = sys.modules["__main__"] = sandbox
+spec.loader.exec_module(sandbox)
+del sys.modules["sandbox"]
 judge = socket.socket(fileno=int(sys.argv[2]))
 sandbox.Grader(judge).serve(judge)
 """
@@ -1541,7 +1542,7 @@ class Worker:
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-I", "-B", "-X", "utf8", "-W", "ignore", "-c", START,
-                 os.path.dirname(os.path.abspath(__file__)), str(theirs.fileno())],
+                 os.path.abspath(__file__), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()], env=environment,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
         self.problem = None
