@@ -975,3 +975,10 @@ def test_published_verdicts_of_apps_are_reproduced(tmp_path):
     with Judge(compare="apps", time_limit=4.0) as one:
         found = [program.outcome == "passed_test" for program in one.run(jobs)]
     assert found == [row["pass"] for row in rows]
+
+
+def test_annotations_of_test_code_are_its_own():
+    """Catches names that only the compiled form has: `__annotations__` became a function of the program's."""
+    problem = Problem("next", "", test_code="assert f(1) == 2\nn: int = 3\nassert f(n) == 4", entry_point="f")
+    right, wrong = judge(problem, [Program("next", f"def f(n): return n + {i}") for i in (1, 2)], workers=1)
+    assert (right.outcome, wrong.outcome) == ("passed_test", "failed_test")
