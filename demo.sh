@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole of CodeRL on mini-APPS, in 12 to 15 minutes on two recent CPU cores (older ones take longer), or on a CUDA card.
+# The whole of CodeRL on mini-APPS, in 9 to 15 minutes on two recent CPU cores (older ones take longer), or on a CUDA card.
 # Kill it anywhere and start it again: every stage goes on where it was. Results: runs/demo/.
 # SEED=1 bash demo.sh is another run, from other random weights, on the same problems: runs/demo-1/.
 set -euo pipefail
@@ -29,8 +29,8 @@ grep '"solutions": \[\]' $TRAIN > $D/unsolved.jsonl
 $RUN sample.py --model $D/warmstart --problems $D/unsolved.jsonl --out $D/samples.jsonl --batch-size $MANY --num-programs 1 --temperature 1.0 $L
 # Eq. (4) to (7): the unit tests judge them.
 python evaluate.py --problems $D/unsolved.jsonl --programs $D/samples.jsonl --out $D/samples_judged.jsonl
-# Eq. (9): the critic learns to predict the outcome.
-$RUN train_critic.py --likelihood --init $D/warmstart --problems $TRAIN --programs $D/samples_judged.jsonl --out $D/critic $L --steps 100 --batch-size 32 --lr 3e-4 --warmup 10 --held-out 0.1
+# Eq. (9): the critic learns to predict the outcome, from every prefix of a program: its values of tokens are of these.
+$RUN train_critic.py --likelihood --prefixes --init $D/warmstart --problems $TRAIN --programs $D/samples_judged.jsonl --out $D/critic $L --steps 300 --batch-size 32 --lr 3e-4 --warmup 10 --held-out 0.1
 # Eq. (14): the actor learns from the unit tests, L_ce on the solutions + L_rl on its own programs.
 $RUN train_rl.py --init $D/warmstart --critic $D/critic --problems $TRAIN --programs $D/samples_judged.jsonl --out $D/rl-1 $L --steps 200 --batch-size 32 --lr 1e-3 --warmup 10 --save-every 100 --returns critic --bound positive
 # A second round: it solves many of the problems now that it had not solved. Two new programs for each of these join the others.
@@ -53,7 +53,7 @@ if [ "${1:-}" != critic-sampling ]; then echo "bash demo.sh critic-sampling goes
 # others it knows by heart: a model that repairs to these need not read the failed program.)
 $RUN sample.py --model $D/rl --problems $D/unsolved.jsonl --out $D/rl_samples.jsonl --batch-size $MANY --num-programs 4 --temperature 1.0 $L --seed 2${SEED:-0}
 python evaluate.py --problems $D/unsolved.jsonl --programs $D/rl_samples.jsonl --out $D/rl_samples_judged.jsonl --k 1
-# Sec. 3.3.4: phi_test, the binary critic that tells failed from passed. Its values of prefixes choose the seeds: it learns from all of them.
+# Sec. 3.3.4: phi_test, the binary critic that tells failed from passed. Its values of prefixes choose the seeds.
 $RUN train_critic.py --binary --likelihood --prefixes --init $D/warmstart --problems $TRAIN --programs $D/samples_judged.jsonl $D/rl_samples_judged.jsonl --out $D/critic_test $L --steps 200 --batch-size 32 --lr 3e-4 --warmup 20 --held-out 0.1
 # Eq. (13): the repair model, from a failed program and its error to one that passed.
 $RUN pretrain_ntp.py --task repair --init $D/rl --problems $TRAIN --programs $D/samples_judged.jsonl $D/rl_samples_judged.jsonl --out $D/repair $S --max-source 450 --max-target 256 --steps 300 --batch-size 32 --lr 1e-3 --warmup 10

@@ -280,6 +280,7 @@ def msp_pair(window, sentinels, rng, corruption=0.15, mean_span=3):
     n = len(window)
     masked = max(1, round(corruption * n))
     spans = min(len(sentinels) - 1, max(1, round(masked / mean_span)), max(1, n - masked))
+
     def cut(total, parts):  # `total` as the sum of `parts` random lengths, none of them 0
         within = rng.choice(np.arange(1, total), parts - 1, replace=False)
         return np.diff([0, *sorted(within), total])
